@@ -1,0 +1,1 @@
+"""The recorder on the Pi: chips, journal, session."""

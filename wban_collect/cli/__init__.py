@@ -1,0 +1,1 @@
+"""The command wban-collect, one file per group of commands."""

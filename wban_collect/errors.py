@@ -1,0 +1,62 @@
+"""What can go wrong while recording.
+
+::
+
+    WbanError
+    ├── ConfigError          the configuration or a command's value is unusable
+    ├── DeviceError          a device does not do what its data sheet says
+    │   ├── DeviceNotFoundError   nothing answers, or another chip does
+    │   └── DeviceDataError       it answered, with data that cannot be true
+    ├── BusError             a transfer failed
+    │   └── BusPermissionError    the bus may not be opened
+    ├── CameraStackError     the camera software is missing or unusable
+    └── StorageError         the session cannot be written
+
+Every text names the thing, what was found, what was expected and the next step.
+A caller's wrong argument stays `ValueError`.
+"""
+
+from __future__ import annotations
+
+
+class WbanError(Exception):
+    """Base of everything that the recorder raises on purpose."""
+
+
+class ConfigError(WbanError):
+    """The configuration or a command's value is unusable."""
+
+
+class DeviceError(WbanError):
+    """A device does not do what its data sheet says."""
+
+
+class DeviceNotFoundError(DeviceError):
+    """Nothing answers at the address, or another chip does."""
+
+
+class DeviceDataError(DeviceError):
+    """A device answered with data that cannot be true."""
+
+
+class BusError(WbanError):
+    """A transfer on a bus failed.
+
+    `errno` is the kernel's: 121 not acknowledged, 110 timed out, 5 bus fault, 95 not possible.
+    """
+
+    def __init__(self, message: str, errno: int = 0) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
+class BusPermissionError(BusError):
+    """The bus exists and may not be opened."""
+
+
+class CameraStackError(WbanError):
+    """The camera software is missing or unusable."""
+
+
+class StorageError(WbanError):
+    """The session cannot be written."""

@@ -1,0 +1,1 @@
+"""Simulated chips below the real drivers, and the simulated people who wear them."""

@@ -1,0 +1,1 @@
+"""What a recorded session is, and everything that is done with it."""

@@ -1,0 +1,1 @@
+"""The command wban-dataset, one file per group of commands."""
