@@ -23,6 +23,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 PI4_SLOWDOWN = 8
 COLUMNS = ("what", "asked", "measured", "reached", "on a Pi 4")
@@ -82,13 +83,13 @@ def report(
     _print_table(name, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {"benchmark": name, "machine": machine(), "rows": [dict(line) for line in rows]}
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(document, indent=2, default=_plain) + "\n", encoding="utf-8")
     print(f"written to {path}", file=sys.stderr)
-    return all(line.get("reached") is not False for line in rows)
+    return all(_plain(line.get("reached")) is not False for line in rows)
 
 
 def machine() -> dict[str, str | int]:
-    """What the figures were taken on, so that two files can be compared fairly."""
+    """Say what the figures were taken on, so that two files can be compared fairly."""
     return {
         "taken_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "architecture": platform.machine(),
@@ -114,16 +115,22 @@ def _print_table(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     for column in COLUMNS:
         table.add_column(column, overflow="fold")
     for line in rows:
-        table.add_row(*(_cell(line.get(column)) for column in COLUMNS))
+        table.add_row(*(Text(_cell(line.get(column))) for column in COLUMNS))
     console.print(table)
 
 
 def _cell(value: object) -> str:
     if value is None:
-        return "–"
+        return "-"
+    value = _plain(value)
     if isinstance(value, bool):
         return "yes" if value else "NO"
     return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Turn a NumPy scalar into Python's own number, which JSON knows."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _cpu_model() -> str:

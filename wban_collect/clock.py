@@ -19,15 +19,20 @@ class Clock(Protocol):
         ...
 
     def sleep_until_ns(self, deadline_ns: int) -> None:
-        """Return at `deadline_ns`, or at once if it has passed."""
+        """Return at `deadline_ns`, at once if it has passed, earlier if woken."""
+        ...
+
+    def wake(self) -> None:
+        """End the present sleep, or the next one, at once."""
         ...
 
 
 class SystemClock:
-    """The machine's own clocks; `stop` wakes every sleeper for good."""
+    """The machine's own clocks. Each worker has one of its own, so that it can be woken alone."""
 
     def __init__(self) -> None:
-        self._stopped = threading.Event()
+        self._woken = threading.Event()
+        self._stopped = False
 
     def monotonic_ns(self) -> int:
         """CLOCK_MONOTONIC now, ns."""
@@ -38,14 +43,19 @@ class SystemClock:
         return time.time_ns()
 
     def sleep_until_ns(self, deadline_ns: int) -> None:
-        """Sleep until `deadline_ns` or until `stop`."""
+        """Sleep until `deadline_ns`, or until woken."""
         remaining_ns = deadline_ns - time.monotonic_ns()
-        if remaining_ns > 0:
-            self._stopped.wait(remaining_ns / 1e9)
+        if remaining_ns > 0 and self._woken.wait(remaining_ns / 1e9) and not self._stopped:
+            self._woken.clear()
+
+    def wake(self) -> None:
+        """End the present sleep, or the next one, at once."""
+        self._woken.set()
 
     def stop(self) -> None:
         """End every present and future sleep at once."""
-        self._stopped.set()
+        self._stopped = True
+        self._woken.set()
 
 
 class VirtualClock:
@@ -70,3 +80,6 @@ class VirtualClock:
     def sleep_until_ns(self, deadline_ns: int) -> None:
         """Let time pass until `deadline_ns`."""
         self._now_ns = max(self._now_ns, deadline_ns)
+
+    def wake(self) -> None:
+        """Nobody sleeps in virtual time."""

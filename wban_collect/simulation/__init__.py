@@ -1,1 +1,10 @@
 """Simulated chips below the real drivers, and the simulated people who wear them."""
+
+SIMULATED_CLASSES = {
+    "bus": "wban_collect.simulation.bus:SimulatedI2CBus",
+    "adxl345": "wban_collect.simulation.adxl345:SimulatedAdxl345",
+    "mpu6050": "wban_collect.simulation.mpu6050:SimulatedMpu6050",
+    "mlx90640": "wban_collect.simulation.mlx90640:SimulatedMlx90640",
+    "camera": "wban_collect.simulation.camera:SimulatedPicamera2",
+    "edges": "wban_collect.simulation.edges:SimulatedEdges",
+}

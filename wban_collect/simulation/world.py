@@ -46,7 +46,7 @@ class World(Protocol):
         ...
 
     def spans(self) -> list[ActivitySpan]:
-        """What is truly done when; empty before `begin`."""
+        """Tell what is truly done when; empty before `begin`."""
         ...
 
     @property

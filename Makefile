@@ -1,0 +1,55 @@
+# Two commands:  make demo  (record, seal, draw; no hardware)   make test  (everything that can run here)
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+CAMERA_RIG ?= .rig/camera
+
+.PHONY: help demo test lint format camera-rig benchmarks clean
+
+help:
+	@echo "make demo        record, seal and draw a simulated and a replayed session (demo/)"
+	@echo "make test        lint, types, contracts and every test that can run on this machine"
+	@echo "make benchmarks  the figures of docs/benchmarks.md, as tables and JSON"
+	@echo "make camera-rig  the real picamera2 on a virtual camera, for a system test (root, 600 MB)"
+	@echo "make format      format the code"
+	@echo "make clean       remove what these commands made"
+
+demo: $(VENV)/.ready-demo
+	$(VENV)/bin/python docs/demo.py demo
+
+test: $(VENV)/.ready-test
+	$(VENV)/bin/python tests/run_all.py
+
+lint: $(VENV)/.ready-test
+	$(VENV)/bin/python tests/run_all.py lint types contracts
+
+format: $(VENV)/.ready-test
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+benchmarks: $(VENV)/.ready-test
+	for script in journal thermal stamps shared_bus sealing reference_load; do \
+		$(VENV)/bin/python benchmarks/$$script.py || exit 1; done
+
+camera-rig: $(CAMERA_RIG)/.ready
+
+$(CAMERA_RIG)/.ready:
+	tests/system/camera/make_rig.sh $(CAMERA_RIG)
+	touch $@
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready-demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -q -c constraints.txt -e '.[analysis]'
+	touch $@
+
+# Adafruit's library without its dependencies: Blinka is for a Pi and needs a compiler elsewhere.
+$(VENV)/.ready-test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	$(PIP) install -q -c constraints.txt --no-deps adafruit-circuitpython-mlx90640 \
+		adafruit-circuitpython-busdevice adafruit-circuitpython-register
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo .rig benchmarks/results

@@ -1,0 +1,78 @@
+"""wban-collect config init|check|show."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from wban_collect.config import DEFAULT_LOAD, Config, load_config, stream_names, to_toml
+from wban_collect.errors import ConfigError
+
+config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration (TOML); the default load where it is left out.",
+)
+
+
+def configured(path: Path | None) -> Config:
+    """Read the configuration, or take the default load."""
+    return load_config(path) if path else DEFAULT_LOAD
+
+
+def capacity(config: Config, out: Path) -> str:
+    """Say how fast the disk fills: bytes per hour and hours until it is full.
+
+    The sealed copy exists beside the journal for a while, so a session needs its size twice.
+    """
+    bytes_per_hour = config.bytes_per_second() * 3600
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    free_bytes = shutil.disk_usage(existing).free - config.storage.keep_free_mb * 1e6
+    hours = max(free_bytes, 0.0) / (2 * bytes_per_hour)
+    return (
+        f"{bytes_per_hour / 1e6:.0f} MB an hour, {bytes_per_hour * 24 / 1e9:.1f} GB a day before "
+        f"compression; {out} takes one session of {hours:.0f} h (its copy while sealing included)"
+    )
+
+
+@click.group("config")
+def config_group() -> None:
+    """Make, check and show the configuration."""
+
+
+@config_group.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("wban-collect.toml"))
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def init(path: Path, force: bool) -> None:
+    """Write a configuration in which every key is explained (default: wban-collect.toml)."""
+    if path.exists() and not force:
+        raise ConfigError(f"{path} is there already; choose another name or say --force.")
+    text = files("wban_collect").joinpath("example.toml").read_text(encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}; choose another place."
+        ) from error
+    click.echo(f"{path} written. Edit it, then: wban-collect config check --config {path}")
+
+
+@config_group.command()
+@config_option
+def check(config_path: Path | None) -> None:
+    """Check a configuration; say its streams and how fast it fills the disk."""
+    config = configured(config_path)
+    click.echo(f"ok: streams {', '.join(stream_names(config))}")
+    click.echo(f"activities: {', '.join(config.activities())}")
+    click.echo(capacity(config, Path(config.storage.out)))
+
+
+@config_group.command()
+@config_option
+def show(config_path: Path | None) -> None:
+    """Print the configuration with every default filled in."""
+    click.echo(to_toml(configured(config_path)), nl=False)

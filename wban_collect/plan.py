@@ -1,0 +1,78 @@
+"""From a request to what is written down before the first sample."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from wban_collect.clock import Clock
+from wban_collect.clock_sources import boot_id, boottime_offset_ns, synchronisation
+from wban_collect.config import Config, to_toml
+from wban_collect.recorder import Plan
+from wban_collect.session_folder import folder_name, new_session_id
+from wban_dataset.recording.streams import SessionHeader
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked to be recorded.
+
+    `session_id`, `boot_id` and `folder` are made up here where they are empty; a simulated study
+    gives its own, so that it can be made again to the byte.
+    """
+
+    subject: str
+    activity: str
+    out: Path
+    duration_ns: int | None = None
+    simulated: bool = False
+    virtual: bool = False
+    replay_source: str = ""
+    session_id: str = ""
+    boot_id: str = ""
+    host: str = ""
+    folder: str = ""
+
+
+def make_plan(request: Request, config: Config, clock: Clock) -> Plan:
+    """Fix identity, name and storage of the session that is about to be recorded."""
+    monotonic_ns, realtime_ns = clock.monotonic_ns(), clock.realtime_ns()
+    this_boot = request.boot_id or boot_id()
+    storage = config.storage
+    header = SessionHeader(
+        session_id=request.session_id or new_session_id(realtime_ns),
+        boot_id=this_boot,
+        subject=request.subject,
+        activity=request.activity,
+        host=request.host or platform.node(),
+        wban_version=version("wban"),
+        started_monotonic_ns=monotonic_ns,
+        configuration=to_toml(config),
+        annotator=config.study.annotator,
+        simulated=request.simulated,
+        replay_source=request.replay_source,
+        boottime_offset_ns=0 if request.virtual else boottime_offset_ns(),
+        aligned_rate_hz=config.alignment.rate_hz,
+        gzip_level=storage.gzip_level,
+    )
+    name = request.folder or folder_name(
+        request.subject,
+        request.activity,
+        realtime_ns=realtime_ns,
+        synchronised=request.virtual or synchronisation()[0],
+        boot_id=this_boot,
+        monotonic_ns=monotonic_ns,
+    )
+    return Plan(
+        header=header,
+        out=request.out,
+        folder_name=name,
+        duration_ns=request.duration_ns,
+        commit_interval_ns=int(storage.commit_interval_s * 1e9),
+        segment_bytes=storage.segment_mb << 20,
+        segment_ns=int(storage.segment_s * 1e9),
+        queue_bytes=storage.queue_mb << 20,
+        keep_free_bytes=storage.keep_free_mb * 1_000_000,
+    )

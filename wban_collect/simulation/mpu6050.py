@@ -1,0 +1,464 @@
+"""A simulated MPU-6050, MPU-6500 or MPU-9250: registers and FIFO, from the register maps.
+
+Sampling is lazy: samples come into being when somebody looks, in batches, at the true instants of
+the chip's own clock. The interrupt pin, the I2C master, the DMP and the filters' effect on the
+signal are not simulated (the filter setting changes rate and noise).
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wban_collect.simulation.chip import ChipNack
+from wban_collect.simulation.chip_clock import ChipClock
+from wban_collect.simulation.world import World
+
+STANDARD_GRAVITY = 9.80665
+ACCEL_LSB_PER_G = (16384.0, 8192.0, 4096.0, 2048.0)
+GYRO_LSB_PER_DPS = (131.0, 65.5, 32.8, 16.4)
+
+SELF_TEST_X, SELF_TEST_A = 0x0D, 0x10
+SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG, FIFO_EN = 0x19, 0x1A, 0x1B, 0x1C, 0x23
+INT_PIN_CFG, INT_STATUS, ACCEL_XOUT_H, GYRO_ZOUT_L = 0x37, 0x3A, 0x3B, 0x48
+USER_CTRL, PWR_MGMT_1, PWR_MGMT_2 = 0x6A, 0x6B, 0x6C
+FIFO_COUNT_H, FIFO_COUNT_L, FIFO_R_W, WHO_AM_I = 0x72, 0x73, 0x74, 0x75
+
+DATA_READY, FIFO_OVERFLOW = 0x01, 0x10
+INT_READ_CLEAR = 0x10
+USER_FIFO_EN, USER_FIFO_RESET = 0x40, 0x04
+DEVICE_RESET, SLEEP, CLKSEL = 0x80, 0x40, 0x07
+CONFIG_FIFO_MODE = 0x40
+
+# The register map asks to wait this long; until then nothing that is written sticks.
+RESET_NS = 100_000_000
+# A record is written to the FIFO byte by byte after its sample was latched; so FIFO_COUNT can show
+# part of one. The pace is not documented: within one period even at 8 kHz.
+FIFO_BYTE_NS = 2_000
+# Accelerometer and gyroscope bandwidth by DLPF_CFG, Hz.
+_ACCEL_BANDWIDTH_HZ = (260, 184, 94, 44, 21, 10, 5, 260)
+_GYRO_BANDWIDTH_HZ = (256, 188, 98, 42, 20, 10, 5, 256)
+_GYRO_NOISE_DPS = 0.005  # per root Hz
+_RECORD_BYTES = 14
+_N_REGISTERS = 0x80
+_PREFETCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class MpuModel:
+    """What differs between the members of the family.
+
+    Attributes
+    ----------
+    temperature_lsb_per_c, temperature_zero_c
+        TEMP_OUT = (T - zero) * lsb.
+    divides_8_khz
+        SMPLRT_DIV also acts with the filter off; FIFO_RESET needs FIFO_EN off; no FIFO_MODE: the
+        MPU-6050. Later parts run at 8 kHz then, and may stop when the FIFO is full.
+    """
+
+    who_am_i: int
+    fifo_bytes: int
+    temperature_lsb_per_c: float
+    temperature_zero_c: float
+    accel_noise_g: float
+    divides_8_khz: bool
+
+
+def _later_model(who_am_i: int) -> MpuModel:
+    return MpuModel(who_am_i, 512, 333.87, 21.0, 300e-6, divides_8_khz=False)
+
+
+MODELS = {
+    "mpu6050": MpuModel(0x68, 1024, 340.0, 36.53, 400e-6, divides_8_khz=True),
+    "mpu6500": _later_model(0x70),
+    "mpu6515": _later_model(0x74),
+    "mpu9250": _later_model(0x71),
+    "mpu9255": _later_model(0x73),
+}
+
+
+class SimulatedMpu6050:
+    """A chip of the MPU-6050 family on a `SimulatedI2CBus`.
+
+    The world begins when the first sample goes into the FIFO (or is read from the data registers),
+    not when the chip wakes: only then does a recording start.
+
+    Parameters
+    ----------
+    who_am_i
+        Replaces the model's own, as clones do.
+    clock_error, rc_clock_error
+        Of the gyroscope's PLL (CLKSEL 1 to 3) and of the internal RC oscillator (CLKSEL 0 and
+        else); the latter, if None, is drawn from `seed` within 5 %. Drift as in `ChipClock`.
+    accel_offset_g, accel_gain_error, gyro_bias_dps, gyro_gain_error
+        Per axis. None: drawn from `seed`, typical of the data sheet.
+    ideal
+        No noise, no offset, no gain or clock error: counts are exactly round(world / LSB).
+    keep_truth
+        Remember the true instant of every record read, for `read_instants_ns`.
+
+    Attributes
+    ----------
+    unplugged
+        While true the chip does not acknowledge.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        seed: int,
+        *,
+        model: str = "mpu6050",
+        who_am_i: int | None = None,
+        address: int = 0x68,
+        clock_error: float = 0.0,
+        rc_clock_error: float | None = None,
+        drift_ppm: float = 0.0,
+        drift_period_s: float = 600.0,
+        accel_offset_g: Sequence[float] | None = None,
+        accel_gain_error: Sequence[float] | None = None,
+        gyro_bias_dps: Sequence[float] | None = None,
+        gyro_gain_error: Sequence[float] | None = None,
+        noise: bool = True,
+        temperature_c: float = 31.0,
+        ideal: bool = False,
+        keep_truth: bool = False,
+    ) -> None:
+        if model not in MODELS:
+            raise ValueError(f"simulated MPU model {model!r} is not one of {', '.join(MODELS)}")
+        self._world = world
+        self._model = MODELS[model]
+        self._who_am_i = self._model.who_am_i if who_am_i is None else who_am_i
+        self._address = address
+        self._random = np.random.default_rng((seed, 0x6050))
+        self._accel_offset_g = self._drawn(accel_offset_g, (0.02, 0.02, 0.03))
+        self._accel_gain = 1.0 + self._drawn(accel_gain_error, (0.01, 0.01, 0.01))
+        self._gyro_bias_dps = self._drawn(gyro_bias_dps, (1.5, 1.5, 1.5))
+        self._gyro_gain = 1.0 + self._drawn(gyro_gain_error, (0.01, 0.01, 0.01))
+        drawn_rc = float(self._random.uniform(-0.05, 0.05))
+        self._drift_phase_rad = float(self._random.uniform(0, 2 * math.pi))
+        self._drift_period_s = drift_period_s
+        self._pll_error = 0.0 if ideal else clock_error
+        self._rc_error = 0.0 if ideal else drawn_rc if rc_clock_error is None else rc_clock_error
+        self._drift_ppm = 0.0 if ideal else drift_ppm
+        self._noise = noise and not ideal
+        self._ideal = ideal
+        self._temperature_c = temperature_c
+        self._truth_ns = array("q") if keep_truth else None
+        self.unplugged = False
+        self._ready_ns = 0
+        self._reset()
+
+    @property
+    def address(self) -> int:
+        """7-bit address: 0x68, or 0x69 with AD0 high."""
+        return self._address
+
+    @property
+    def fifo_first_sample(self) -> int:
+        """Number, within the present run of the clock, of the first sample put into the FIFO."""
+        return self._fifo_first
+
+    def power_cycle(self, now_ns: int) -> None:
+        """Start anew, asleep, with the power-on values."""
+        self._reset()
+        self._ready_ns = now_ns + RESET_NS
+
+    def latch_instants_ns(self, first: int, n: int) -> NDArray[np.int64]:
+        """Give the true instants of samples since sampling (last) started, int64 (n,)."""
+        if self._clock is None:
+            raise ValueError("the simulated MPU has not sampled yet; clear the sleep bit first")
+        return self._clock.instants_ns(first, n)
+
+    def read_instants_ns(self) -> NDArray[np.int64]:
+        """Give the true instant of every record whose last byte was read from the FIFO (n,).
+
+        Not meaningful past an overflow of a FIFO that stops when full.
+        """
+        if self._truth_ns is None:
+            raise ValueError("the simulated MPU keeps no truth; make it with keep_truth=True")
+        return np.array(self._truth_ns, dtype=np.int64)
+
+    def write(self, data: bytes, end_ns: int) -> None:
+        """Set the register pointer, then write what follows it."""
+        if self.unplugged:
+            raise ChipNack
+        if not data:
+            return
+        self._pointer = data[0] % _N_REGISTERS
+        for value in data[1:]:
+            self._write_register(self._pointer, value, end_ns)
+            self._step_pointer()
+
+    def read(self, n_bytes: int, byte_ns: float, start_ns: int) -> bytes:
+        """Read on from the register pointer; the sensor registers are taken at one instant."""
+        if self.unplugged:
+            raise ChipNack
+        self._burst = b""
+        received = bytearray()
+        while len(received) < n_bytes:
+            now_ns = start_ns + round((1 + len(received)) * byte_ns)
+            self.advance(now_ns)
+            rest = n_bytes - len(received)
+            if self._pointer == FIFO_R_W:
+                received += self._take_fifo(rest, byte_ns, now_ns)
+            elif ACCEL_XOUT_H <= self._pointer <= GYRO_ZOUT_L:
+                self._burst = self._burst or self._newest_record()
+                start = self._pointer - ACCEL_XOUT_H
+                part = self._burst[start : start + rest]
+                received += part
+                self._pointer += len(part)
+            else:
+                received.append(self._read_register(self._pointer))
+                self._step_pointer()
+        if self._registers[INT_PIN_CFG] & INT_READ_CLEAR:
+            self._status = 0
+        return bytes(received)
+
+    def stop_condition(self) -> None:
+        """Keep the register pointer, as the chip does."""
+
+    def advance(self, now_ns: int) -> None:
+        """Take the samples, and fill the FIFO, as far as it is due until `now_ns`."""
+        clock = self._clock
+        if clock is None or not self._sampling or self.unplugged:
+            return
+        n_latched = clock.n_until(now_ns)
+        if n_latched > self._n_latched:
+            self._n_latched = n_latched
+            self._status |= DATA_READY
+        if not self._filling or n_latched <= self._fifo_first:
+            return
+        # The newest record may still be on its way into the FIFO.
+        written = (now_ns - clock.instant_ns(n_latched - 1)) // FIFO_BYTE_NS
+        complete = (n_latched - 1 - self._fifo_first) * self._record_bytes
+        due = complete + min(written, self._record_bytes)
+        if due > self._n_written:
+            self._fill(due)
+
+    def _drawn(self, given: Sequence[float] | None, spread: Sequence[float]) -> NDArray[np.float64]:
+        # Drawn in any case, so that one given value does not change the others.
+        drawn = np.clip(self._random.normal(0, 1, 3), -2.5, 2.5) * np.asarray(spread)
+        return drawn if given is None else np.asarray(given, dtype=np.float64)
+
+    def _reset(self) -> None:
+        self._registers = bytearray(_N_REGISTERS)
+        self._registers[WHO_AM_I] = self._who_am_i
+        self._registers[PWR_MGMT_1] = SLEEP
+        self._pointer = 0
+        self._burst = b""
+        self._status = 0
+        self._count_latch = 0
+        self._clock: ChipClock | None = None
+        self._clock_key: tuple[float, float] | None = None
+        self._sampling = False
+        self._n_latched = 0
+        self._fifo = bytearray()
+        self._last_byte = 0
+        self._record_bytes = 0
+        self._filling = False
+        self._fifo_first = 0
+        self._n_written = 0
+        self._chunk_first = 0
+        self._chunk = np.empty((0, 7), dtype=">i2")
+        self._columns: list[int] = []
+
+    # Registers
+
+    def _step_pointer(self) -> None:
+        # FIFO_R_W does not step, so that one burst drains the FIFO.
+        if self._pointer != FIFO_R_W:
+            self._pointer = (self._pointer + 1) % _N_REGISTERS
+
+    def _read_register(self, register: int) -> int:
+        if register == INT_STATUS:
+            status, self._status = self._status, 0
+            return status
+        if register == FIFO_COUNT_H:  # reading the high byte latches both
+            self._count_latch = len(self._fifo)
+            return self._count_latch >> 8
+        if register == FIFO_COUNT_L:
+            return self._count_latch & 0xFF
+        return self._registers[register]
+
+    def _write_register(self, register: int, value: int, now_ns: int) -> None:
+        read_only = INT_STATUS <= register <= GYRO_ZOUT_L or register in (FIFO_COUNT_H, WHO_AM_I)
+        if read_only or register == FIFO_COUNT_L or now_ns < self._ready_ns:
+            return
+        self.advance(now_ns)
+        if register == PWR_MGMT_1 and value & DEVICE_RESET:
+            self._reset()
+            self._ready_ns = now_ns + RESET_NS
+            return
+        if register == FIFO_R_W:
+            return  # writing into the FIFO serves no sensor
+        if register == USER_CTRL:
+            if value & USER_FIFO_RESET:
+                self._reset_fifo(value)
+            value &= ~USER_FIFO_RESET & 0xFF
+        self._registers[register] = value
+        self._chunk = self._chunk[:0]  # samples not yet written are rendered anew
+        self._run_or_rest(now_ns)
+        self._direct_fifo(restart=register in (FIFO_EN, USER_CTRL))
+
+    def _reset_fifo(self, user_ctrl: int) -> None:
+        if user_ctrl & USER_FIFO_EN and self._model.divides_8_khz:
+            return  # "resets the FIFO buffer when set to 1 while FIFO_EN equals 0"
+        self._fifo.clear()
+        self._filling = False
+
+    def _rate_hz(self) -> float:
+        divider = 1 + self._registers[SMPLRT_DIV]
+        if self._registers[CONFIG] & 0x07 not in (0, 7):
+            return 1000.0 / divider
+        return 8000.0 / divider if self._model.divides_8_khz else 8000.0
+
+    def _run_or_rest(self, now_ns: int) -> None:
+        """Start or stop sampling; a new rate or clock source starts the clock anew."""
+        power = self._registers[PWR_MGMT_1]
+        self._sampling = not power & SLEEP
+        if not self._sampling:
+            self._clock_key = None
+            return
+        error = self._pll_error if power & CLKSEL in (1, 2, 3) else self._rc_error
+        rate_hz = self._rate_hz()
+        if self._clock_key == (rate_hz, error):
+            return
+        self._clock_key = (rate_hz, error)
+        self._clock = ChipClock(
+            now_ns + round(1e9 / rate_hz / (1.0 + error)),
+            rate_hz,
+            error,
+            drift_ppm=self._drift_ppm,
+            drift_period_s=self._drift_period_s,
+            drift_phase_rad=self._drift_phase_rad,
+        )
+        self._n_latched = 0
+        self._filling = False
+
+    # FIFO
+
+    def _direct_fifo(self, *, restart: bool) -> None:
+        """Begin, go on or cease to write records; they begin with the next sample."""
+        enabled = self._registers[FIFO_EN]
+        columns = [0, 1, 2] if enabled & 0x08 else []
+        columns += [3] if enabled & 0x80 else []
+        columns += [4 + axis for axis in range(3) if enabled & (0x40 >> axis)]
+        wanted = bool(
+            self._sampling and columns and self._registers[USER_CTRL] & USER_FIFO_EN
+        )
+        if wanted and (not self._filling or (restart and columns != self._columns)):
+            self._columns = columns
+            self._record_bytes = 2 * len(columns)
+            self._fifo_first = self._n_latched
+            self._n_written = 0
+            if self._clock is not None:
+                self._world.begin(self._clock.instant_ns(self._fifo_first))
+        self._filling = wanted
+
+    def _fill(self, due: int) -> None:
+        """Write the record bytes from `_n_written` up to `due`."""
+        n_new, size = due - self._n_written, self._model.fifo_bytes
+        room = size - len(self._fifo)
+        start, stop = max(self._n_written, due - size), due
+        if n_new > room:
+            self._status |= FIFO_OVERFLOW
+            if self._stops_when_full():
+                start, stop = self._n_written, self._n_written + room
+        if stop > start:
+            self._fifo += self._record_stream(start, stop)
+        # The oldest bytes go, not records: 1024 and 512 are no multiples of a record.
+        if len(self._fifo) > size:
+            del self._fifo[: len(self._fifo) - size]
+        self._n_written = due
+
+    def _stops_when_full(self) -> bool:
+        stops = self._registers[CONFIG] & CONFIG_FIFO_MODE
+        return bool(stops) and not self._model.divides_8_khz
+
+    def _record_stream(self, start: int, stop: int) -> bytes:
+        """Give bytes start .. stop - 1 of the records as they follow one another."""
+        size = self._record_bytes
+        first, last = start // size, (stop - 1) // size
+        records = self._records(self._fifo_first + first, last - first + 1)
+        stream = records[:, self._columns].tobytes()
+        return stream[start - first * size : stop - first * size]
+
+    def _take_fifo(self, n_bytes: int, byte_ns: float, now_ns: int) -> bytes:
+        """Take bytes from the FIFO: at once as many as are there and cannot overflow meanwhile."""
+        at_once = min(n_bytes, len(self._fifo))
+        if self._filling and self._clock_key is not None:
+            meanwhile_ns = at_once * byte_ns
+            arriving = (meanwhile_ns * self._clock_key[0] * 1.1e-9 + 2) * self._record_bytes
+            if len(self._fifo) + arriving > self._model.fifo_bytes:
+                at_once = 1
+        if at_once == 0:
+            return bytes((self._last_byte,))  # an empty FIFO repeats the last byte
+        if self._truth_ns is not None:
+            self._note_truth(at_once)
+        taken = bytes(self._fifo[:at_once])
+        del self._fifo[:at_once]
+        self._last_byte = taken[-1]
+        return taken
+
+    def _note_truth(self, n_bytes: int) -> None:
+        if self._clock is None or self._truth_ns is None or not self._record_bytes:
+            return
+        head = self._n_written - len(self._fifo)
+        finished = range(max(0, head // self._record_bytes), (head + n_bytes) // self._record_bytes)
+        for record in finished:
+            self._truth_ns.append(self._clock.instant_ns(self._fifo_first + record))
+
+    # Samples
+
+    def _newest_record(self) -> bytes:
+        """Give the 14 bytes of the sensor registers."""
+        if self._clock is None or self._n_latched == 0:
+            return bytes(_RECORD_BYTES)
+        newest = self._n_latched - 1
+        self._world.begin(self._clock.instant_ns(newest))
+        return self._records(newest, 1).tobytes()
+
+    def _records(self, first: int, n: int) -> NDArray[np.int16]:
+        """Give samples as accel, temperature, gyro: big-endian int16 (n, 7)."""
+        start = first - self._chunk_first
+        if start < 0 or start + n > len(self._chunk):
+            rate_hz = self._clock_key[0] if self._clock_key else 1.0
+            ahead = max(1, min(_PREFETCH, int(rate_hz / 2)))
+            self._chunk = self._counts(self.latch_instants_ns(first, max(n, ahead)), first)
+            self._chunk_first = first
+            start = 0
+        return self._chunk[start : start + n]
+
+    def _counts(self, instants_ns: NDArray[np.int64], first: int) -> NDArray[np.int16]:
+        """Measure the world at the instants, big-endian int16 (n, 7)."""
+        accel_instants_ns = self._accel_instants_ns(instants_ns, first)
+        accel_scale = ACCEL_LSB_PER_G[self._registers[ACCEL_CONFIG] >> 3 & 3]
+        gyro_scale = GYRO_LSB_PER_DPS[self._registers[GYRO_CONFIG] >> 3 & 3]
+        accel = self._world.acceleration(accel_instants_ns) / (STANDARD_GRAVITY / accel_scale)
+        gyro = self._world.angular_rate(instants_ns) / (math.radians(1.0) / gyro_scale)
+        if not self._ideal:
+            accel = accel * self._accel_gain + self._accel_offset_g * accel_scale
+            gyro = gyro * self._gyro_gain + self._gyro_bias_dps * gyro_scale
+        if self._noise:
+            noise = self._random.standard_normal((len(accel), 6))
+            accel = accel + noise[:, :3] * (self._accel_noise_g() * accel_scale)
+            gyro = gyro + noise[:, 3:] * (self._gyro_noise_dps() * gyro_scale)
+        model = self._model
+        temperature = self._temperature_c - model.temperature_zero_c
+        words = np.empty((len(accel), 7))
+        words[:, :3] = accel
+        words[:, 3] = temperature * model.temperature_lsb_per_c
+        words[:, 4:] = gyro
+        self._add_self_test(words)
+        # PWR_MGMT_2: axes on standby deliver nothing.
+        for bit, column in enumerate((6, 5, 4, 2, 1, 0)):
+            if self._registers[PWR_MGMT_2] >> bit & 1:
+                words[:, column] = 0.0
+        return np.clip(np.rint(words), -32768, 32767).astype(">i2")

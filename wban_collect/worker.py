@@ -1,0 +1,110 @@
+"""Who does work when: one thread per worker in real time, one loop over all in virtual time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from wban_collect.clock import Clock
+
+log = logging.getLogger(__name__)
+
+
+QUESTION_NS = 50_000_000
+"""How often, in virtual time, it is asked whether the end is reached."""
+
+
+class Worker(Protocol):
+    """Something that wants to be called at certain instants of its own clock."""
+
+    @property
+    def name(self) -> str:
+        """Name of its thread."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that its instants are read from."""
+        ...
+
+    def next_due_ns(self) -> int:
+        """When `step` wants to be called next (CLOCK_MONOTONIC)."""
+        ...
+
+    def step(self) -> None:
+        """Do what is due, a short piece of it; never raises for a failing device."""
+        ...
+
+
+class ThreadedRunner:
+    """Runs each worker in a thread of its own, on the machine's clock."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self.cpu_ns: dict[str, int] = {}
+        self._threads = [
+            threading.Thread(target=self._run, args=(worker,), name=worker.name, daemon=True)
+            for worker in workers
+        ]
+
+    def run_until(self, done: Callable[[], bool], poll_s: float = 0.05) -> None:
+        """Return when `done()` holds; raises what a worker could not handle."""
+        for thread in self._threads:
+            if thread.ident is None:
+                thread.start()
+        while not done():
+            if self._failure is not None:
+                raise self._failure
+            self._stop.wait(poll_s)
+
+    def stop(self) -> None:
+        """End all threads; a transfer under way is finished first."""
+        self._stop.set()
+        for worker in self._workers:
+            worker.clock.wake()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(timeout=3.0)
+
+    def _run(self, worker: Worker) -> None:
+        try:
+            while not self._stop.is_set():
+                worker.clock.sleep_until_ns(worker.next_due_ns())
+                if not self._stop.is_set():
+                    worker.step()
+                    self.cpu_ns[worker.name] = time.thread_time_ns()
+        except BaseException as error:
+            log.exception("%s ended", worker.name)
+            self._failure = error
+
+
+class VirtualRunner:
+    """Steps all workers in one thread, always the one whose time is earliest."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
+
+    def run_until(self, done: Callable[[], bool], poll_s: float = 0.0) -> None:
+        """Return when `done()` holds; asked every 50 ms of virtual time."""
+        next_question_ns = 0
+        while True:
+            worker = min(self._workers, key=_next_instant_ns)
+            due_ns = _next_instant_ns(worker)
+            if due_ns >= next_question_ns:
+                if done():
+                    return
+                next_question_ns = due_ns + QUESTION_NS
+            worker.clock.sleep_until_ns(due_ns)
+            worker.step()
+
+    def stop(self) -> None:
+        """Nothing runs between two calls."""
+
+
+def _next_instant_ns(worker: Worker) -> int:
+    return max(worker.clock.monotonic_ns(), worker.next_due_ns())

@@ -1,0 +1,30 @@
+"""What can be wrong with a recorded session.
+
+::
+
+    RecordingError
+    ├── JournalContentError   a journal from which no session can be made
+    ├── SealingError          a journal could not be sealed; it is still there
+    └── SessionError          a file or folder that is no readable session
+
+Every text names the thing, what was found, what was expected and the next step.
+A caller's wrong argument stays `ValueError`.
+"""
+
+from __future__ import annotations
+
+
+class RecordingError(Exception):
+    """Base of everything that is wrong with a recorded session."""
+
+
+class JournalContentError(RecordingError):
+    """A journal from which no session can be made."""
+
+
+class SealingError(RecordingError):
+    """A journal could not be sealed; it is still there."""
+
+
+class SessionError(RecordingError):
+    """A file or folder that is no readable session."""
