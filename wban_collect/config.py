@@ -26,7 +26,7 @@ IDENTITY: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 BusNumber = Annotated[int, Meta(ge=0, le=99)]
 Address = Annotated[int, Meta(ge=0x08, le=0x77)]
 StreamName = Annotated[str, Meta(pattern=r"^([a-z][a-z0-9_]{0,30})?$")]
-PositiveFloat = Annotated[float, Meta(gt=0)]
+PositiveFloat = Annotated[float, Meta(gt=0, le=1e6)]
 
 
 class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

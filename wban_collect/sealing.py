@@ -45,7 +45,7 @@ def seal_session(folder: Path, on_progress: Callable[[float], None] | None = Non
     """
     command = [sys.executable, "-m", "wban_dataset.recording.sealing", str(folder), "--json"]
     # A session of its own: Ctrl-C at the terminal stops the recording, not its sealing.
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - our own module, a path as one argument
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -112,7 +112,9 @@ class ProgressDisplay:
         if progress.folder is None:
             return Text(f"waiting for the devices, {elapsed_s:.0f} s")
         minutes, seconds = divmod(int(elapsed_s), 60)
-        return Text(f"recording {minutes}:{seconds:02d}  {progress.folder}  (Ctrl-C ends and seals)")
+        return Text(
+            f"recording {minutes}:{seconds:02d}  {progress.folder}  (Ctrl-C ends and seals)"
+        )
 
     def _table(self, progress: Progress) -> Table:
         table = Table(caption=self._capacity, caption_justify="left", box=None, pad_edge=False)

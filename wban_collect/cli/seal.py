@@ -59,8 +59,8 @@ def unsealed_sessions(directory: Path) -> list[Path]:
 
 def _show(folder: Path, outcome: SealOutcome, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"session": str(folder), "exit": outcome.exit_code, **outcome.report}))
+        click.echo(
+            json.dumps({"session": str(folder), "exit": outcome.exit_code, **outcome.report})
+        )
     else:
         click.echo(outcome.text)
-
-

@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,7 +24,40 @@ from wban_collect.recorder import Parts, Recorder
 from wban_collect.replay import motion_only, open_replay
 from wban_collect.sealing import SealOutcome, seal_session
 
-LOSSES = 3
+VIRTUAL_START_NS = 1_000_000_000_000
+"""Monotonic time at which a recording in virtual time begins."""
+
+EEPROM_FOLDER = Path(".local/share/wban/eeprom")
+"""Under the home folder: copies of the thermal cameras' EEPROMs, compared at every start."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What stood on the command line."""
+
+    subject: str | None
+    activity: str | None
+    duration: int | None
+    out: Path | None
+    config_path: Path | None
+    simulate: bool
+    replay: Path | None
+    recording: str | None
+    chip_errors: bool
+    fast: bool
+    seed: int | None
+    as_json: bool
+
+    def check(self) -> None:
+        """Refuse combinations that make no sense."""
+        if self.simulate and self.replay:
+            raise click.UsageError("--simulate and --replay exclude each other; give one of them.")
+        if self.fast and not (self.simulate or self.replay):
+            raise click.UsageError("--fast is for simulated time; add --simulate or --replay.")
+        if self.fast and self.simulate and self.duration is None:
+            raise click.UsageError("--fast --simulate never ends by itself; add --duration 60s.")
+        if (self.recording or self.chip_errors) and not self.replay:
+            raise click.UsageError("--recording and --chip-errors belong to --replay; add it.")
 
 
 @click.command(
@@ -37,44 +72,32 @@ Exit codes: 0 recorded, 1 failed, 2 unusable value, 3 recorded with losses."""
 )
 @click.option("--subject", help="Who is recorded: letters, digits and hyphens, e.g. S01.")
 @click.option("--activity", help="What is done, e.g. eating or 'speak and walk'.")
-@click.option("--duration", type=Duration(), help="How long, e.g. 30s, 5min, 1h. [default: until Ctrl-C]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for sessions. [default: recordings]")
+@click.option(
+    "--duration", type=Duration(), help="How long: 30s, 5min, 1h.  [default: until Ctrl-C]"
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for sessions.  [default: recordings]"
+)
 @config_option
-@click.option("--simulate", is_flag=True, help="Simulated chips and a simulated person.")
-@click.option("--replay", type=click.Path(path_type=Path), help="Simulated chips moved by a real recording.")
-@click.option("--recording", help="Which recording to replay, e.g. exp07. [default: the first]")
-@click.option("--chip-errors", is_flag=True, help="With --replay: noise, offsets and clock errors too.")
-@click.option("--fast", is_flag=True, help="Virtual time; with --simulate or --replay only.")
-@click.option("--seed", type=int, help="Of everything simulated.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: each fsync, then the result.")
-def start(
-    subject: str | None,
-    activity: str | None,
-    duration: int | None,
-    out: Path | None,
-    config_path: Path | None,
-    simulate: bool,
-    replay: Path | None,
-    recording: str | None,
-    chip_errors: bool,
-    fast: bool,
-    seed: int | None,
-    as_json: bool,
-) -> None:
-    """Record one session, until Ctrl-C or for --duration, and seal it."""
-    if simulate and replay:
-        raise click.UsageError("--simulate and --replay exclude each other; give one of them.")
-    if fast and not (simulate or replay):
-        raise click.UsageError("--fast is for simulated time: give --simulate or --replay with it.")
-    if fast and simulate and duration is None:
-        raise click.UsageError("--fast with --simulate never ends by itself: give a --duration.")
-    config = configured(config_path)
-    folder = out or Path(config.storage.out)
-    parts, request, config = _prepare(
-        config, folder, subject, activity, duration, simulate, replay, recording, chip_errors,
-        fast, config.simulation.seed if seed is None else seed,
-    )  # fmt: skip
-    display = CommitLines() if as_json else ProgressDisplay(capacity(config, folder))
+@click.option("--simulate", is_flag=True, help="Simulated chips on a simulated person.")
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path),
+    help="Simulated chips moved by a real recording: a folder like HAPT's, or a sealed session.",
+)
+@click.option("--recording", help="With --replay: which one, e.g. exp07.  [default: the first]")
+@click.option("--chip-errors", is_flag=True, help="With --replay: noise, offset and clock errors.")
+@click.option("--fast", is_flag=True, help="Virtual time, with --simulate or --replay.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of everything simulated.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines: each fsync, then the result.")
+def start(**options: Any) -> None:
+    """Record one session until Ctrl-C, or for --duration, and seal it."""
+    wanted = Options(**options)
+    wanted.check()
+    config = configured(wanted.config_path)
+    out = wanted.out or Path(config.storage.out)
+    parts, request = _prepare(wanted, config, out)
+    display = CommitLines() if wanted.as_json else ProgressDisplay(capacity(config, out))
     recorder = Recorder(
         parts,
         make_plan(request, config, parts.clock),
@@ -83,54 +106,67 @@ def start(
     )
     with display, _stopped_by_signals(recorder):
         session = recorder.run()
-    outcome = seal_session(session, display.sealing)
-    _report(outcome, session, as_json)
+    _report(seal_session(session, display.sealing), session, as_json=wanted.as_json)
 
 
-def _prepare(
-    config: Config,
-    out: Path,
-    subject: str | None,
-    activity: str | None,
-    duration_ns: int | None,
-    simulate: bool,
-    replay: Path | None,
-    recording: str | None,
-    chip_errors: bool,
-    fast: bool,
-    seed: int,
-) -> tuple[Parts, Request, Config]:
-    """Turn the options into parts and a request."""
-    start_ns = 1_000_000_000_000 if fast else None
-    if replay is not None:
-        source = open_replay(replay, recording)
-        config = motion_only(config, source.sampling_rate_hz)
-        simulation = Simulation(
-            source.world, seed, chip_errors, start_ns, time.time_ns(), label_source="import"
-        )
-        request = Request(
-            usable_subject(subject or source.subject),
-            usable_activity(activity, config.activities()) if activity else "replayed",
-            out, duration_ns, simulated=True, virtual=fast, replay_source=source.name,
-        )  # fmt: skip
-        return simulated_parts(config, simulation), request, config
-    if subject is None or activity is None:
-        missing = "--subject" if subject is None else "--activity"
-        raise click.UsageError(f"Missing option '{missing}'; e.g. --subject S01 --activity eating.")
+def _prepare(options: Options, config: Config, out: Path) -> tuple[Parts, Request]:
+    """Choose the hardware, or what stands for it, and say what is to be recorded."""
+    if options.replay is not None:
+        return _replayed(options, options.replay, config, out)
+    if options.subject is None or options.activity is None:
+        missing = "--subject" if options.subject is None else "--activity"
+        raise click.UsageError(f"{missing} is missing; e.g. --subject S01 --activity eating.")
     request = Request(
-        usable_subject(subject),
-        usable_activity(activity, config.activities()),
-        out, duration_ns, simulated=simulate, virtual=fast,
-    )  # fmt: skip
-    if not simulate:
-        return real_parts(config, Path.home() / ".local" / "share" / "wban" / "eeprom"), request, config
-    from wban_collect.simulation.people import single_activity
-
-    world = single_activity(request.activity, duration_ns, seed)
-    simulation = Simulation(
-        world, seed, config.simulation.chip_errors, start_ns, time.time_ns()
+        usable_subject(options.subject),
+        usable_activity(options.activity, config.activities()),
+        out,
+        options.duration,
+        simulated=options.simulate,
+        virtual=options.fast,
     )
-    return simulated_parts(config, simulation), request, config
+    if options.simulate:
+        return _simulated(options, request, config), request
+    return real_parts(config, Path.home() / EEPROM_FOLDER), request
+
+
+def _simulated(options: Options, request: Request, config: Config) -> Parts:
+    from wban_collect.simulation.people import one_activity
+
+    seed = _seed(options, config)
+    simulation = Simulation(
+        one_activity(request.activity, seed),
+        seed,
+        config.simulation.chip_errors,
+        VIRTUAL_START_NS if options.fast else None,
+        time.time_ns(),
+    )
+    return simulated_parts(config, simulation)
+
+
+def _replayed(options: Options, path: Path, config: Config, out: Path) -> tuple[Parts, Request]:
+    source = open_replay(path, options.recording)
+    request = Request(
+        usable_subject(options.subject or source.subject),
+        usable_activity(options.activity, config.activities()) if options.activity else "replayed",
+        out,
+        options.duration,
+        simulated=True,
+        virtual=options.fast,
+        replay_source=source.name,
+    )
+    simulation = Simulation(
+        source.world,
+        _seed(options, config),
+        options.chip_errors,
+        VIRTUAL_START_NS if options.fast else None,
+        time.time_ns(),
+        label_source="import",
+    )
+    return simulated_parts(motion_only(config, source.sampling_rate_hz), simulation), request
+
+
+def _seed(options: Options, config: Config) -> int:
+    return config.simulation.seed if options.seed is None else options.seed
 
 
 @contextmanager
@@ -145,9 +181,10 @@ def _stopped_by_signals(recorder: Recorder) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _report(outcome: SealOutcome, session: Path, as_json: bool) -> None:
+def _report(outcome: SealOutcome, session: Path, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"session": str(session), "exit": outcome.exit_code, **outcome.report}))
+        result = {"session": str(session), "exit": outcome.exit_code, **outcome.report}
+        click.echo(json.dumps(result))
     else:
         click.echo(outcome.text)
         click.echo(f"Next: wban-dataset inspect {session}")

@@ -10,6 +10,7 @@ from wban_collect.clock import Clock
 from wban_collect.device import DeviceOutput, Identity
 from wban_collect.devices import adxl345_registers as reg
 from wban_collect.devices.fifo_streams import FifoStreams, default_watermark
+from wban_collect.devices.motion_stream import IDENTITY_MOUNTING, motion_spec
 from wban_collect.devices.register_chip import RegisterChip
 from wban_collect.devices.watermark_line import WatermarkLine
 from wban_collect.errors import BusError, DeviceDataError, DeviceError, DeviceNotFoundError
@@ -19,13 +20,9 @@ from wban_dataset.recording.streams import Read, StreamSpec
 
 log = logging.getLogger(__name__)
 
-STANDARD_GRAVITY = 9.80665
-IDENTITY_MOUNTING = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-
 CHUNK_NS = 2_500_000
 """Bus time after which others may go first: with the transfer under way about 3 ms."""
 
-STALL_NS = 500_000_000
 EDGE_PATIENCE_NS = 5_000_000
 """How long after its time an edge is waited for: interrupts are rarely later than 3 ms."""
 
@@ -44,7 +41,7 @@ class _Drain:
     entries: list[bytes] = field(default_factory=list[bytes])
 
     def read(self) -> Read:
-        """The evidence of the entries taken."""
+        """Make the evidence of the entries taken."""
         n_left = self.n_latched - len(self.entries)
         return Read(self.start_ns, self.end_ns, edge_ns=self.edge_ns, fifo_level=n_left)
 
@@ -103,17 +100,32 @@ class Adxl345:
         self._in_standby, self._to_run = reg.settings(
             rate, range_g, watermark, interrupt=edges is not None
         )
-        self._streams = (_spec(stream, sampling_rate_hz, range_g, watermark, placement, mounting),)
+        spec = motion_spec(
+            stream,
+            "accel",
+            "ADXL345",
+            sampling_rate_hz=sampling_rate_hz,
+            counts_per_unit=reg.COUNTS_PER_G,
+            full_scale=range_g,
+            placement=placement,
+            mounting=mounting,
+            attributes={
+                "group_delay_ns": reg.group_delay_ns(sampling_rate_hz),
+                "watermark": watermark,
+                "fifo_size": reg.FIFO_SIZE,
+            },
+        )
+        self._streams = (spec,)
         self._fifo = FifoStreams(
+            self._chip.place,
             (stream,),
-            self._streams[0].period_ns,
+            spec.period_ns,
             watermark=watermark,
             capacity=reg.FIFO_SIZE,
             tolerance=reg.CLOCK_TOLERANCE,
         )
         self._due_ns = 0
         self._give_up_ns = 0
-        self._last_entry_ns = 0
 
     @property
     def name(self) -> str:
@@ -159,8 +171,7 @@ class Adxl345:
         self._chip.configure(self._to_run)
         measuring_ns = self._clock.monotonic_ns()
         self._chip.verify(self._to_run)
-        self._last_entry_ns = measuring_ns
-        self._fifo.restart(measuring_ns + reg.TURN_ON_NS + self._fifo.pace.period_ns)
+        self._fifo.restart(measuring_ns, first_latch_after_ns=reg.TURN_ON_NS)
         self._plan(0)
 
     def read(self) -> Iterator[DeviceOutput | None]:
@@ -236,12 +247,10 @@ class Adxl345:
         end_ns = self._clock.monotonic_ns()
         self._check_settings(fifo_ctl)
         level = fifo_status & reg.ENTRIES_MASK
-        self._watch_for_stall(level, end_ns)
-        self._fifo.observe(level, start_ns, end_ns)
-        if self._line is not None:
-            above = level >= self._fifo.watermark
-            edge_ns = edge_ns if above else 0
-            self._judge_line(edge_ns, above_watermark=above)
+        above = level >= self._fifo.watermark
+        edge_ns = edge_ns if above else 0
+        self._fifo.observe(level, start_ns, end_ns, edge_ns=edge_ns)
+        self._judge_line(edge_ns, above_watermark=above)
         return level, _Drain(start_ns, end_ns, level, edge_ns)
 
     def _take(self, *, with_overrun: bool) -> reg.Entry:
@@ -282,12 +291,9 @@ class Adxl345:
             self._due_ns = self._fifo.poll_due_ns()
 
     def _judge_line(self, edge_ns: int, *, above_watermark: bool) -> None:
-        if self._line is None:
-            return
-        if edge_ns:
-            self._fifo.observe_edge(edge_ns)
-        self._line.judge(edge_ns=edge_ns, above_watermark=above_watermark)
-        if self._line.silent:
+        if self._line is not None and self._line.judge(
+            edge_ns=edge_ns, above_watermark=above_watermark
+        ):
             log.warning(
                 "%s: no edge on the interrupt line although the watermark was reached; polling "
                 "instead. Check that INT1 is wired to the configured line.",
@@ -303,19 +309,6 @@ class Adxl345:
                 "returns, check its supply."
             )
 
-    def _watch_for_stall(self, level: int, now_ns: int) -> None:
-        if level:
-            self._last_entry_ns = now_ns
-            return
-        limit_ns = STALL_NS + (self._fifo.watermark + 4) * self._fifo.pace.period_ns
-        if now_ns - self._last_entry_ns > limit_ns:
-            self._fifo.interrupt("stalled")
-            raise DeviceError(
-                f"{self._chip.place}: no new sample for {(now_ns - self._last_entry_ns) / 1e9:.1f} "
-                f"s, expected one every {self._fifo.pace.period_ns / 1e6:.1f} ms. It is set up "
-                "again; if this returns, check its supply."
-            )
-
 
 def _check(address: int, range_g: int, watermark: int) -> None:
     if address not in (0x53, 0x1D):
@@ -324,34 +317,3 @@ def _check(address: int, range_g: int, watermark: int) -> None:
         raise ValueError(f"ADXL345: range_g is {range_g}; allowed are 2, 4, 8 and 16")
     if not 1 <= watermark <= reg.FIFO_SIZE - 1:
         raise ValueError(f"ADXL345: watermark is {watermark}; allowed are 1 to 31")
-
-
-def _spec(
-    stream: str,
-    sampling_rate_hz: float,
-    range_g: int,
-    watermark: int,
-    placement: str,
-    mounting: tuple[float, ...],
-) -> StreamSpec:
-    return StreamSpec(
-        name=stream,
-        kind="accel",
-        device="ADXL345",
-        dtype="<i2",
-        sample_shape=(3,),
-        units="m s-2",
-        sampling_rate_hz=sampling_rate_hz,
-        evidence="fifo",
-        scale_factor=STANDARD_GRAVITY / reg.COUNTS_PER_G,
-        channels=("x", "y", "z"),
-        placement=placement,
-        mounting=mounting,
-        attributes={
-            "range": range_g * STANDARD_GRAVITY,
-            "clip_counts": range_g * reg.COUNTS_PER_G - 1,
-            "group_delay_ns": reg.group_delay_ns(sampling_rate_hz),
-            "watermark": watermark,
-            "fifo_size": reg.FIFO_SIZE,
-        },
-    )

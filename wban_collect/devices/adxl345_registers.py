@@ -89,7 +89,7 @@ def group_delay_ns(sampling_rate_hz: float) -> int:
 def settings(
     rate: int, range_g: int, watermark: int, *, interrupt: bool
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Registers in the order of writing: those to set in standby, and the one that starts it.
+    """Give the registers in the order of writing: to set in standby, and the one that starts it.
 
     FIFO_CTL goes through bypass, which empties the FIFO. Offsets are cleared, since the part keeps
     them over a reboot of the host.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wban_collect.device import DeviceOutput, StreamCursor
 from wban_collect.devices.sample_pace import SamplePace
+from wban_collect.errors import DeviceError
 from wban_dataset.recording.streams import Read
 
 GOLDEN_FRACTION = 0.6180339887498949
@@ -20,12 +21,15 @@ DEADLINE_SHARE = 0.95
 EDGE_LATENCY_NS = 200_000
 """Usual bound of an interrupt's latency, for planning."""
 
+STALL_NS = 500_000_000
+"""Silence that the chip may keep beyond the time of a full watermark."""
+
 READS_PER_SECOND = 10
 LARGEST_WATERMARK = 16
 
 
 def default_watermark(sampling_rate_hz: float) -> int:
-    """Samples per read: at least 10 reads a second, and at most 16 samples at a time."""
+    """Choose the samples per read: 10 reads a second or more, 16 samples at a time or fewer."""
     return min(max(round(sampling_rate_hz / READS_PER_SECOND), 1), LARGEST_WATERMARK)
 
 
@@ -34,6 +38,8 @@ class FifoStreams:
 
     Parameters
     ----------
+    place
+        How errors name the chip.
     streams
         Names of the streams; each FIFO entry holds one sample of each.
     watermark
@@ -46,6 +52,7 @@ class FifoStreams:
 
     def __init__(
         self,
+        place: str,
         streams: Sequence[str],
         nominal_period_ns: float,
         *,
@@ -53,6 +60,7 @@ class FifoStreams:
         capacity: int,
         tolerance: float,
     ) -> None:
+        self._place = place
         self.pace = SamplePace(nominal_period_ns, tolerance)
         self.watermark = watermark
         self.capacity = capacity
@@ -60,6 +68,7 @@ class FifoStreams:
         self._last_sample_ns: float | None = None
         self._gap_cause = ""
         self._dither = 0.0
+        self._last_entry_ns = 0
 
     @property
     def next_index(self) -> int:
@@ -77,17 +86,36 @@ class FifoStreams:
         if self._last_sample_ns is not None and not self._gap_cause:
             self._gap_cause = cause
 
-    def restart(self, latch_ns: float) -> None:
-        """Expect the next sample, the first of a new stretch, at about `latch_ns`."""
-        self.pace.restart(self.next_index, latch_ns)
+    def restart(self, now_ns: int, *, first_latch_after_ns: int = 0) -> None:
+        """Expect the first sample of a new stretch one period and the given time from now."""
+        self._last_entry_ns = now_ns
+        self.pace.restart(self.next_index, now_ns + first_latch_after_ns + self.pace.period_ns)
 
-    def observe(self, level: int, start_ns: int, end_ns: int) -> None:
-        """Learn that the FIFO held `level` entries at some instant between the two."""
-        self.pace.observe(self.next_index + level - 1, start_ns, end_ns)
+    def observe(self, level: int, start_ns: int, end_ns: int, *, edge_ns: int = 0) -> None:
+        """Learn that the FIFO held `level` entries at some instant between the two.
 
-    def observe_edge(self, edge_ns: int) -> None:
-        """Learn that the watermark's line rose."""
-        self.pace.observe_edge(self.next_index + self.watermark - 1, edge_ns, EDGE_LATENCY_NS)
+        `edge_ns`, if not 0, is when the watermark's line rose; it tells more.
+
+        Raises
+        ------
+        DeviceError
+            If the FIFO has been empty for far too long.
+        """
+        if edge_ns:
+            index = self.next_index + self.watermark - 1
+            self.pace.observe_edge(index, edge_ns, EDGE_LATENCY_NS)
+        else:
+            self.pace.observe(self.next_index + level - 1, start_ns, end_ns)
+        if level:
+            self._last_entry_ns = end_ns
+        silence_ns = end_ns - self._last_entry_ns
+        if silence_ns > STALL_NS + (self.watermark + 4) * self.pace.period_ns:
+            self.interrupt("stalled")
+            raise DeviceError(
+                f"{self._place}: no new sample for {silence_ns / 1e9:.1f} s, expected one every "
+                f"{self.pace.period_ns / 1e6:.1f} ms. It is set up again; if this returns, check "
+                "its supply."
+            )
 
     def deliver(self, counts: Sequence[NDArray[Any]], read: Read) -> Iterator[DeviceOutput]:
         """Deliver the FIFO's oldest entries: (n, 3) counts for each stream, after a gap if any."""

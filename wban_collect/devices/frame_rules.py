@@ -26,11 +26,10 @@ class FrameRule(Protocol):
         """Whether this picture, in its stored size, is kept."""
         ...
 
-    def n_lost(self, previous_ns: int, sensor_ns: int, n_dropped: int) -> int:
+    def n_lost(self, sensor_ns: int, n_dropped: int) -> int:
         """How many frames are missing from the recording when the camera dropped `n_dropped`.
 
-        `previous_ns` and `sensor_ns` are the frames before and after them; the latter has not been
-        shown to `wants` yet.
+        `sensor_ns` is the frame after them, which has not been shown to `wants` yet.
         """
         ...
 
@@ -43,14 +42,14 @@ class EveryFrame:
     """Keeps all."""
 
     def wants(self, sensor_ns: int, frame_duration_ns: int) -> bool:
-        """Always."""
+        """Return true: all are kept."""
         return True
 
     def keeps(self, sensor_ns: int, picture: NDArray[np.uint8]) -> bool:
-        """Always."""
+        """Return true: all are kept."""
         return True
 
-    def n_lost(self, previous_ns: int, sensor_ns: int, n_dropped: int) -> int:
+    def n_lost(self, sensor_ns: int, n_dropped: int) -> int:
         """Every dropped frame is missing."""
         return n_dropped
 
@@ -79,7 +78,7 @@ class EverySeconds:
         self._next_tick_ns = tick_ns + n_ticks * self.interval_ns
         return True
 
-    def n_lost(self, previous_ns: int, sensor_ns: int, n_dropped: int) -> int:
+    def n_lost(self, sensor_ns: int, n_dropped: int) -> int:
         """Count the ticks that passed without a frame; the frame after a short drop serves one."""
         if self._next_tick_ns is None:
             return 0
@@ -117,7 +116,7 @@ class OnChange:
         self._kept = squares
         return True
 
-    def n_lost(self, previous_ns: int, sensor_ns: int, n_dropped: int) -> int:
+    def n_lost(self, sensor_ns: int, n_dropped: int) -> int:
         """Count frames that could not be looked at: any of them may have shown a change."""
         return n_dropped
 

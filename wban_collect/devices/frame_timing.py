@@ -32,6 +32,8 @@ DELIVERY_UNC_NS = 20_000_000
 """A frame without any stamp: what the way through the ISP and the threads may add."""
 
 _LONGEST_UNC_NS = 2**31 - 1
+_LARGEST_CLOCK_ERROR = 0.05
+_RATE_SMOOTHING = 0.125
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Shutter:
 
 @dataclass(frozen=True, slots=True)
 class FrameTiming:
-    """One frame's times (CLOCK_MONOTONIC, ns).
+    """One frame's times (CLOCK_MONOTONIC, ns; durations too, whatever the sensor's clock does).
 
     `is_stamped` tells the camera's own stamp from one that was worked out from the delivery.
     """
@@ -125,9 +127,14 @@ class FrameTimer:
         self._frame_duration_ns = frame_duration_ns
         self._exposure_ns = exposure_ns
         self._gain = gain
+        self._rate = 1.0
+        self._newest_stamp_ns = 0
 
     def timing(self, metadata: Mapping[str, Any], delivered_ns: int) -> FrameTiming:
-        """Work out a frame's times; `delivered_ns` is when its callback began."""
+        """Work out a frame's times; `delivered_ns` is when its callback began.
+
+        Call it once for each frame, in their order: the sensor's own clock is followed on the way.
+        """
         unc_ns = [INTERRUPT_UNC_NS, self._shutter.unc_ns]
         duration_ns = _from_us(metadata.get("FrameDuration"))
         if duration_ns is None:
@@ -139,13 +146,21 @@ class FrameTimer:
             unc_ns.append(exposure_unc_ns)
         sensor_ns = self._stamp(metadata, delivered_ns)
         is_stamped = sensor_ns is not None
-        if sensor_ns is None:
+        if sensor_ns is not None:
+            self._follow_sensor(sensor_ns, duration_ns)
+        else:
             readout_ns = self._shutter.rows * self._shutter.line_time_ns
             sensor_ns = delivered_ns - readout_ns - DELIVERY_LATENCY_NS
             unc_ns.append(DELIVERY_UNC_NS)
         total_unc_ns = min(round(math.hypot(*unc_ns)), _LONGEST_UNC_NS)
-        gain = self._reported_gain(metadata)
-        return FrameTiming(sensor_ns, exposure_ns, duration_ns, gain, total_unc_ns, is_stamped)
+        return FrameTiming(
+            sensor_ns,
+            round(exposure_ns * self._rate),
+            round(duration_ns * self._rate),
+            self._reported_gain(metadata),
+            total_unc_ns,
+            is_stamped,
+        )
 
     def midpoint_ns(self, timing: FrameTiming) -> int:
         """Middle row, middle of exposure."""
@@ -157,8 +172,19 @@ class FrameTimer:
             return None
         return self._clock.to_monotonic_ns(stamp, delivered_ns)
 
+    def _follow_sensor(self, sensor_ns: int, duration_ns: int) -> None:
+        """Compare the sensor's microseconds, in which its metadata are, with ours."""
+        rate = (sensor_ns - self._newest_stamp_ns) / duration_ns
+        self._newest_stamp_ns = sensor_ns
+        # Further away it is no oscillator, but a frame missing or a duration just changed.
+        if abs(rate - 1.0) <= _LARGEST_CLOCK_ERROR:
+            self._rate += _RATE_SMOOTHING * (rate - self._rate)
+
     def _unreported_exposure(self, duration_ns: int) -> tuple[int, int]:
-        """What was asked for; else anything up to a whole frame, which moves the middle by half."""
+        """Take what was asked, else the middle of what is possible, a whole frame at most.
+
+        Gives the exposure and the 1-sigma uncertainty of its middle.
+        """
         if self._exposure_ns is not None:
             return self._exposure_ns, UNREPORTED_UNC_NS
         return duration_ns // 2, round(duration_ns / 2 / math.sqrt(12))

@@ -65,9 +65,7 @@ def _block_means(picture: NDArray[np.uint8], target: tuple[int, int]) -> NDArray
     return totals.astype(np.uint8)
 
 
-def _area_taps(
-    n_source: int, n_target: int
-) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+def _area_taps(n_source: int, n_target: int) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
     """Split each target pixel of one axis into source pixels: [(index, weight)], (n_target,) each.
 
     The weights of one target pixel add up to 1. There are as many pairs as source pixels can share

@@ -30,7 +30,7 @@ class CameraRequest(Protocol):
     """The part of `picamera2.request.CompletedRequest` that the driver uses."""
 
     def get_metadata(self) -> Mapping[str, Any]:
-        """Controls as they were for this frame, by name."""
+        """Give the controls as they were for this frame, by name."""
         ...
 
     def make_array(self, name: str) -> NDArray[np.uint8]:

@@ -27,7 +27,7 @@ class RegisterChip:
         self.place = f"{title} at I2C address 0x{address:02x}"
 
     def read(self, register: int, n_bytes: int) -> bytes:
-        """Registers from `register` on, in one transaction.
+        """Read the registers from `register` on, in one transaction.
 
         Raises
         ------
@@ -44,7 +44,7 @@ class RegisterChip:
         return answer
 
     def read_byte(self, register: int) -> int:
-        """One register."""
+        """Read one register."""
         return self.read(register, 1)[0]
 
     def write(self, register: int, value: int) -> None:

@@ -6,6 +6,9 @@ PERIOD_GAIN = 0.3
 """Share of a phase error that is put down to the period. Errors arise only where the line is proved
 wrong, so that the loop is quiet once it fits; 0.3 learns a 5 % clock error in about ten reads."""
 
+LATE_EDGE_TRUST = 0.2
+"""Share of an edge's lateness that is believed: now and then an interrupt is served 3 ms late."""
+
 
 class SamplePace:
     """A running line through the instants at which a chip latches its samples.
@@ -38,18 +41,22 @@ class SamplePace:
         self._move(newest, start_ns - self.period_ns, end_ns)
 
     def observe_edge(self, index: int, edge_ns: int, latency_ns: int) -> None:
-        """Learn that `index` was latched at most `latency_ns` before `edge_ns`."""
-        self._move(index, edge_ns - latency_ns, edge_ns)
+        """Learn that `index` was latched before `edge_ns`, usually by at most `latency_ns`."""
+        late = self.latch_ns(index) < edge_ns - latency_ns
+        self._move(index, edge_ns - latency_ns, edge_ns, trust=LATE_EDGE_TRUST if late else 1.0)
 
     def latch_ns(self, index: float) -> float:
         """When sample `index` is or was latched."""
         return self._latch_ns + (index - self._index) * self.period_ns
 
-    def _move(self, index: int, earliest_ns: float, latest_ns: float) -> None:
+    def _move(
+        self, index: int, earliest_ns: float, latest_ns: float, *, trust: float = 1.0
+    ) -> None:
+        """Move the line so that `index` lies between the two, or towards it."""
         expected_ns = self.latch_ns(index)
-        latch_ns = min(max(expected_ns, earliest_ns), latest_ns)
+        correction_ns = trust * (min(max(expected_ns, earliest_ns), latest_ns) - expected_ns)
         n_samples = max(index - self._index, 1)
-        period_ns = self.period_ns + PERIOD_GAIN * (latch_ns - expected_ns) / n_samples
+        period_ns = self.period_ns + PERIOD_GAIN * correction_ns / n_samples
         self.period_ns = min(max(period_ns, self._shortest_ns), self._longest_ns)
         self._index = index
-        self._latch_ns = latch_ns
+        self._latch_ns = expected_ns + correction_ns

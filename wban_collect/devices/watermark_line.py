@@ -28,23 +28,23 @@ class WatermarkLine:
         """Whether it is worth waiting for the edge."""
         return self._will_rise and self._n_silent < PATIENCE
 
-    @property
-    def silent(self) -> bool:
-        """Whether the line has just been given up: it is not wired, or to another pin."""
-        return self._n_silent == PATIENCE
-
     def edge_ns(self, until_ns: int) -> int:
         """Stamp of the edge since the last drain, 0 if there is none or more than one."""
         self._stamps += self._edges.edges_ns()
         usable = [stamp for stamp in self._stamps if self._earliest_ns <= stamp <= until_ns]
         return usable[0] if self._will_rise and len(usable) == 1 else 0
 
-    def judge(self, *, edge_ns: int, above_watermark: bool) -> None:
-        """Count the reads whose edge should have come and did not."""
+    def judge(self, *, edge_ns: int, above_watermark: bool) -> bool:
+        """Count the reads whose edge should have come and did not.
+
+        True when this one is once too often: the line is not wired, or to another pin.
+        """
         if edge_ns:
             self._n_silent = 0
         elif self._will_rise and above_watermark:
             self._n_silent += 1
+            return self._n_silent == PATIENCE
+        return False
 
     def rearm(self, earliest_ns: int, *, will_rise: bool) -> None:
         """Begin the next wait: no edge before `earliest_ns` can belong to it."""

@@ -86,6 +86,8 @@ class SimulatedI2CBus:
         seed: int = 0,
         faults: BusFaults | None = None,
     ) -> None:
+        if not callable(effective) and not 0.0 < effective <= 1.0:
+            raise ValueError(f"effective rate is {effective} of nominal; expected 0 < rate <= 1")
         self._clock = clock
         self._chips = {chip.address: chip for chip in chips}
         if len(self._chips) != len(chips):

@@ -10,20 +10,16 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wban_collect.simulation.chip import ChipNack
 from wban_collect.simulation.chip_clock import ChipClock
+from wban_collect.simulation.mpu_sensing import MODELS, MpuSensing, MpuSettings
 from wban_collect.simulation.world import World
 
-STANDARD_GRAVITY = 9.80665
-ACCEL_LSB_PER_G = (16384.0, 8192.0, 4096.0, 2048.0)
-GYRO_LSB_PER_DPS = (131.0, 65.5, 32.8, 16.4)
-
-SELF_TEST_X, SELF_TEST_A = 0x0D, 0x10
+SELF_TEST_X = 0x0D
 SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG, FIFO_EN = 0x19, 0x1A, 0x1B, 0x1C, 0x23
 INT_PIN_CFG, INT_STATUS, ACCEL_XOUT_H, GYRO_ZOUT_L = 0x37, 0x3A, 0x3B, 0x48
 USER_CTRL, PWR_MGMT_1, PWR_MGMT_2 = 0x6A, 0x6B, 0x6C
@@ -40,47 +36,10 @@ RESET_NS = 100_000_000
 # A record is written to the FIFO byte by byte after its sample was latched; so FIFO_COUNT can show
 # part of one. The pace is not documented: within one period even at 8 kHz.
 FIFO_BYTE_NS = 2_000
-# Accelerometer and gyroscope bandwidth by DLPF_CFG, Hz.
-_ACCEL_BANDWIDTH_HZ = (260, 184, 94, 44, 21, 10, 5, 260)
-_GYRO_BANDWIDTH_HZ = (256, 188, 98, 42, 20, 10, 5, 256)
-_GYRO_NOISE_DPS = 0.005  # per root Hz
+_MEASURING = (SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG, PWR_MGMT_1, PWR_MGMT_2)
 _RECORD_BYTES = 14
 _N_REGISTERS = 0x80
 _PREFETCH = 64
-
-
-@dataclass(frozen=True, slots=True)
-class MpuModel:
-    """What differs between the members of the family.
-
-    Attributes
-    ----------
-    temperature_lsb_per_c, temperature_zero_c
-        TEMP_OUT = (T - zero) * lsb.
-    divides_8_khz
-        SMPLRT_DIV also acts with the filter off; FIFO_RESET needs FIFO_EN off; no FIFO_MODE: the
-        MPU-6050. Later parts run at 8 kHz then, and may stop when the FIFO is full.
-    """
-
-    who_am_i: int
-    fifo_bytes: int
-    temperature_lsb_per_c: float
-    temperature_zero_c: float
-    accel_noise_g: float
-    divides_8_khz: bool
-
-
-def _later_model(who_am_i: int) -> MpuModel:
-    return MpuModel(who_am_i, 512, 333.87, 21.0, 300e-6, divides_8_khz=False)
-
-
-MODELS = {
-    "mpu6050": MpuModel(0x68, 1024, 340.0, 36.53, 400e-6, divides_8_khz=True),
-    "mpu6500": _later_model(0x70),
-    "mpu6515": _later_model(0x74),
-    "mpu9250": _later_model(0x71),
-    "mpu9255": _later_model(0x73),
-}
 
 
 class SimulatedMpu6050:
@@ -136,20 +95,25 @@ class SimulatedMpu6050:
         self._model = MODELS[model]
         self._who_am_i = self._model.who_am_i if who_am_i is None else who_am_i
         self._address = address
-        self._random = np.random.default_rng((seed, 0x6050))
-        self._accel_offset_g = self._drawn(accel_offset_g, (0.02, 0.02, 0.03))
-        self._accel_gain = 1.0 + self._drawn(accel_gain_error, (0.01, 0.01, 0.01))
-        self._gyro_bias_dps = self._drawn(gyro_bias_dps, (1.5, 1.5, 1.5))
-        self._gyro_gain = 1.0 + self._drawn(gyro_gain_error, (0.01, 0.01, 0.01))
-        drawn_rc = float(self._random.uniform(-0.05, 0.05))
-        self._drift_phase_rad = float(self._random.uniform(0, 2 * math.pi))
+        random = np.random.default_rng((seed, 0x6050))
+        self._sensing = MpuSensing(
+            world,
+            random,
+            self._model,
+            accel_offset_g=accel_offset_g,
+            accel_gain_error=accel_gain_error,
+            gyro_bias_dps=gyro_bias_dps,
+            gyro_gain_error=gyro_gain_error,
+            temperature_c=temperature_c,
+            noise=noise,
+            ideal=ideal,
+        )
+        drawn_rc = float(random.uniform(-0.05, 0.05))
+        self._drift_phase_rad = float(random.uniform(0, 2 * math.pi))
         self._drift_period_s = drift_period_s
         self._pll_error = 0.0 if ideal else clock_error
         self._rc_error = 0.0 if ideal else drawn_rc if rc_clock_error is None else rc_clock_error
         self._drift_ppm = 0.0 if ideal else drift_ppm
-        self._noise = noise and not ideal
-        self._ideal = ideal
-        self._temperature_c = temperature_c
         self._truth_ns = array("q") if keep_truth else None
         self.unplugged = False
         self._ready_ns = 0
@@ -242,14 +206,10 @@ class SimulatedMpu6050:
         if due > self._n_written:
             self._fill(due)
 
-    def _drawn(self, given: Sequence[float] | None, spread: Sequence[float]) -> NDArray[np.float64]:
-        # Drawn in any case, so that one given value does not change the others.
-        drawn = np.clip(self._random.normal(0, 1, 3), -2.5, 2.5) * np.asarray(spread)
-        return drawn if given is None else np.asarray(given, dtype=np.float64)
-
     def _reset(self) -> None:
         self._registers = bytearray(_N_REGISTERS)
         self._registers[WHO_AM_I] = self._who_am_i
+        self._registers[SELF_TEST_X : SELF_TEST_X + 4] = self._sensing.self_test_registers()
         self._registers[PWR_MGMT_1] = SLEEP
         self._pointer = 0
         self._burst = b""
@@ -266,7 +226,7 @@ class SimulatedMpu6050:
         self._fifo_first = 0
         self._n_written = 0
         self._chunk_first = 0
-        self._chunk = np.empty((0, 7), dtype=">i2")
+        self._chunk = np.empty((0, 7), dtype=np.int16)
         self._columns: list[int] = []
 
     # Registers
@@ -303,12 +263,13 @@ class SimulatedMpu6050:
                 self._reset_fifo(value)
             value &= ~USER_FIFO_RESET & 0xFF
         self._registers[register] = value
-        self._chunk = self._chunk[:0]  # samples not yet written are rendered anew
-        self._run_or_rest(now_ns)
+        if register in _MEASURING:
+            self._chunk = self._chunk[:0]  # samples to come are rendered anew
+            self._run_or_rest(now_ns)
         self._direct_fifo(restart=register in (FIFO_EN, USER_CTRL))
 
     def _reset_fifo(self, user_ctrl: int) -> None:
-        if user_ctrl & USER_FIFO_EN and self._model.divides_8_khz:
+        if user_ctrl & USER_FIFO_EN and self._model.first_generation:
             return  # "resets the FIFO buffer when set to 1 while FIFO_EN equals 0"
         self._fifo.clear()
         self._filling = False
@@ -317,7 +278,7 @@ class SimulatedMpu6050:
         divider = 1 + self._registers[SMPLRT_DIV]
         if self._registers[CONFIG] & 0x07 not in (0, 7):
             return 1000.0 / divider
-        return 8000.0 / divider if self._model.divides_8_khz else 8000.0
+        return 8000.0 / divider if self._model.first_generation else 8000.0
 
     def _run_or_rest(self, now_ns: int) -> None:
         """Start or stop sampling; a new rate or clock source starts the clock anew."""
@@ -350,9 +311,7 @@ class SimulatedMpu6050:
         columns = [0, 1, 2] if enabled & 0x08 else []
         columns += [3] if enabled & 0x80 else []
         columns += [4 + axis for axis in range(3) if enabled & (0x40 >> axis)]
-        wanted = bool(
-            self._sampling and columns and self._registers[USER_CTRL] & USER_FIFO_EN
-        )
+        wanted = bool(self._sampling and columns and self._registers[USER_CTRL] & USER_FIFO_EN)
         if wanted and (not self._filling or (restart and columns != self._columns)):
             self._columns = columns
             self._record_bytes = 2 * len(columns)
@@ -380,14 +339,14 @@ class SimulatedMpu6050:
 
     def _stops_when_full(self) -> bool:
         stops = self._registers[CONFIG] & CONFIG_FIFO_MODE
-        return bool(stops) and not self._model.divides_8_khz
+        return bool(stops) and not self._model.first_generation
 
     def _record_stream(self, start: int, stop: int) -> bytes:
         """Give bytes start .. stop - 1 of the records as they follow one another."""
         size = self._record_bytes
         first, last = start // size, (stop - 1) // size
         records = self._records(self._fifo_first + first, last - first + 1)
-        stream = records[:, self._columns].tobytes()
+        stream = records[:, self._columns].astype(">i2").tobytes()
         return stream[start - first * size : stop - first * size]
 
     def _take_fifo(self, n_bytes: int, byte_ns: float, now_ns: int) -> bytes:
@@ -423,42 +382,41 @@ class SimulatedMpu6050:
             return bytes(_RECORD_BYTES)
         newest = self._n_latched - 1
         self._world.begin(self._clock.instant_ns(newest))
-        return self._records(newest, 1).tobytes()
+        return self._records(newest, 1).astype(">i2").tobytes()
 
     def _records(self, first: int, n: int) -> NDArray[np.int16]:
-        """Give samples as accel, temperature, gyro: big-endian int16 (n, 7)."""
+        """Give samples as accel, temperature, gyro: int16 (n, 7)."""
         start = first - self._chunk_first
         if start < 0 or start + n > len(self._chunk):
+            # What was measured once stays: half of its record may be in the FIFO.
+            known = self._chunk[start:] if start >= 0 else self._chunk[:0]
             rate_hz = self._clock_key[0] if self._clock_key else 1.0
             ahead = max(1, min(_PREFETCH, int(rate_hz / 2)))
-            self._chunk = self._counts(self.latch_instants_ns(first, max(n, ahead)), first)
+            fresh = self._measure(first + len(known), max(n - len(known), ahead))
+            self._chunk = np.concatenate((known, fresh))
             self._chunk_first = first
             start = 0
         return self._chunk[start : start + n]
 
-    def _counts(self, instants_ns: NDArray[np.int64], first: int) -> NDArray[np.int16]:
-        """Measure the world at the instants, big-endian int16 (n, 7)."""
-        accel_instants_ns = self._accel_instants_ns(instants_ns, first)
-        accel_scale = ACCEL_LSB_PER_G[self._registers[ACCEL_CONFIG] >> 3 & 3]
-        gyro_scale = GYRO_LSB_PER_DPS[self._registers[GYRO_CONFIG] >> 3 & 3]
-        accel = self._world.acceleration(accel_instants_ns) / (STANDARD_GRAVITY / accel_scale)
-        gyro = self._world.angular_rate(instants_ns) / (math.radians(1.0) / gyro_scale)
-        if not self._ideal:
-            accel = accel * self._accel_gain + self._accel_offset_g * accel_scale
-            gyro = gyro * self._gyro_gain + self._gyro_bias_dps * gyro_scale
-        if self._noise:
-            noise = self._random.standard_normal((len(accel), 6))
-            accel = accel + noise[:, :3] * (self._accel_noise_g() * accel_scale)
-            gyro = gyro + noise[:, 3:] * (self._gyro_noise_dps() * gyro_scale)
-        model = self._model
-        temperature = self._temperature_c - model.temperature_zero_c
-        words = np.empty((len(accel), 7))
-        words[:, :3] = accel
-        words[:, 3] = temperature * model.temperature_lsb_per_c
-        words[:, 4:] = gyro
-        self._add_self_test(words)
-        # PWR_MGMT_2: axes on standby deliver nothing.
-        for bit, column in enumerate((6, 5, 4, 2, 1, 0)):
-            if self._registers[PWR_MGMT_2] >> bit & 1:
-                words[:, column] = 0.0
-        return np.clip(np.rint(words), -32768, 32767).astype(">i2")
+    def _measure(self, first: int, n: int) -> NDArray[np.int16]:
+        registers = self._registers
+        instants_ns = self.latch_instants_ns(first, n)
+        settings = MpuSettings(
+            accel_range=registers[ACCEL_CONFIG] >> 3 & 3,
+            gyro_range=registers[GYRO_CONFIG] >> 3 & 3,
+            dlpf=registers[CONFIG] & 7,
+            accel_self_test=registers[ACCEL_CONFIG] >> 5,
+            gyro_self_test=registers[GYRO_CONFIG] >> 5,
+            standby=registers[PWR_MGMT_2] & 0x3F,
+        )
+        held_ns = self._accel_held_ns(first, n)
+        return self._sensing.measure(instants_ns - held_ns, instants_ns, settings)
+
+    def _accel_held_ns(self, first: int, n: int) -> NDArray[np.int64]:
+        """Age of the accelerometer's value at each sample: it never measures above 1 kHz."""
+        if self._clock is None or self._registers[CONFIG] & 7 not in (0, 7):
+            return np.zeros(n, dtype=np.int64)
+        rate_hz = self._rate_hz()
+        ticks = np.arange(first, first + n) * round(8000.0 / rate_hz)
+        tick_ns = self._clock.period_ns * rate_hz / 8000.0
+        return np.rint(ticks % 8 * tick_ns).astype(np.int64)

@@ -9,19 +9,21 @@ that overlap by half. In a window the chip's rate is taken as constant, and its 
 - where the chip was polled: the centre of all lines that keep every bound, the upper ("it was there
   when the read ended") as well as the lower ("the next was not yet there when it began").
 
-A chip's rate goes on over gaps, so that short segments take theirs from their neighbours: the rates of
-all windows are smoothed as a random walk, and each window's slope is confined to what that allows.
-Between the centres of windows the clock is interpolated linearly, on integers.
+In a warming chip the rate drifts within a window: how fast is taken from the windows around, and
+the bend this gives is taken off before the lines are fitted. A chip's rate goes on over gaps, so
+that short segments take theirs from their neighbours: the rates of all windows are smoothed as a
+random walk, and each window's slope is confined to what that allows. Between the centres of windows
+their curves are blended, at knots dense enough to be joined by straight lines on integers.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wban_dataset.recording.clock_line import (
     Line,
@@ -34,11 +36,12 @@ from wban_dataset.recording.clock_line import (
     with_slopes,
 )
 from wban_dataset.recording.evidence import Evidence, Ints
+from wban_dataset.recording.fitted_clock import ClockFit
 
-Floats = NDArray[np.float64]
+Knot = tuple[int, int, float]  # index, time in ns, its 1-sigma uncertainty in ns
 
-# An hour at 100 ppm per 10 min bends a line by 2 us over 10 s, by 33 us over 40 s: edges are dense and
-# tight enough for the short window, polls need the long one.
+# Edges are dense and tight enough for the short window; polls bound a clock to some 0.1 ms only over
+# the long one.
 EDGE_WINDOW_S = 12.0
 POLL_WINDOW_S = 40.0
 MIN_WINDOW_PERIODS = 32  # for slow streams
@@ -50,74 +53,12 @@ RATE_LIMIT = 0.2  # an MPU-6050's own oscillator is off by 15 % at worst
 RATE_SIGMA = 0.07
 RATE_WALK_PER_SQRT_S = 5e-6  # covers hundreds of ppm in a few minutes of warming up
 RATE_FLOOR = 1e-6
+DRIFT_SIGMA_PER_S = 5e-7  # expected of the rate: 300 ppm in 10 min
 N_SIGMA = 4.0  # how far a window's slope may lie from the smoothed rate
 
+KNOTS_PER_STEP = 4
 MIN_UNCERTAINTY_NS = 1_000.0
 LEAST_LATENCY_PART = 0.7  # of the median latency: what the unseen least latency may be
-
-
-@dataclass(frozen=True, slots=True)
-class ClockFit:
-    """Time of every sample of a stream, from knots; see `fit_clock`.
-
-    Between two knots of a segment the time is linear in the index, after the last it goes on with the
-    same period. Times increase strictly. All arrays of knots are (k,), those of reads (r,).
-    """
-
-    knot_index: Ints
-    knot_ns: Ints
-    knot_period_ns: Floats
-    knot_unc_ns: Floats
-    segment_last_knot: Ints  # (s,)
-    read_segment: Ints  # 0, 1, ... in order of appearance
-    read_first_index: Ints
-    read_first_row: Ints
-
-    @property
-    def n_samples(self) -> int:
-        """Number of samples recorded."""
-        return int(self.read_first_row[-1])
-
-    def stamps(self, start: int = 0, stop: int | None = None) -> tuple[Ints, NDArray[np.int32]]:
-        """Times and 1-sigma uncertainties of the recorded samples [start, stop), in ns, (n,) each."""
-        index, read = self._places(start, stop)
-        knot = self._knots(index, read)
-        return self._times(index, knot), self._uncertainties(index, knot)
-
-    def periods_ns(self, start: int = 0, stop: int | None = None) -> Floats:
-        """Fitted sampling period at the recorded samples [start, stop), in ns, (n,)."""
-        index, read = self._places(start, stop)
-        return self.knot_period_ns[self._knots(index, read)]
-
-    def instants(self, index: Ints, read: Ints) -> Ints:
-        """Times in ns of samples of given index, as counted in the segments of given reads, (n,)."""
-        return self._times(index, self._knots(index, read))
-
-    def _places(self, start: int, stop: int | None) -> tuple[Ints, Ints]:
-        """Index in the chip's count, and read, of recorded samples."""
-        rows = np.arange(start, self.n_samples if stop is None else stop, dtype=np.int64)
-        read = np.searchsorted(self.read_first_row, rows, side="right") - 1
-        return self.read_first_index[read] + (rows - self.read_first_row[read]), read
-
-    def _knots(self, index: Ints, read: Ints) -> Ints:
-        """Knot at or before each index, in the segment of its read."""
-        segment = self.read_segment[read]
-        last = self.segment_last_knot[segment]
-        first = np.where(segment > 0, self.segment_last_knot[segment - 1] + 1, 0)
-        knot = np.searchsorted(self.knot_index, index, side="right") - 1
-        return np.clip(knot, first, last)
-
-    def _times(self, index: Ints, knot: Ints) -> Ints:
-        steps = (index - self.knot_index[knot]) * self.knot_period_ns[knot]
-        return self.knot_ns[knot] + np.rint(steps).astype(np.int64)
-
-    def _uncertainties(self, index: Ints, knot: Ints) -> NDArray[np.int32]:
-        following = np.minimum(knot + 1, len(self.knot_index) - 1)
-        run = np.maximum(self.knot_index[following] - self.knot_index[knot], 1)
-        part = np.minimum((index - self.knot_index[knot]) / run, 1.0)
-        here, there = self.knot_unc_ns[knot], self.knot_unc_ns[following]
-        unc_ns = np.ceil(here + part * (there - here))
-        return np.minimum(unc_ns, np.iinfo(np.int32).max).astype(np.int32)
 
 
 def fit_clock(evidence: Evidence) -> ClockFit:
@@ -133,8 +74,8 @@ def fit_clock(evidence: Evidence) -> ClockFit:
     if evidence.kind == "sensor":
         raise ValueError("evidence of kind 'sensor' holds stamps; expected 'fifo' or 'ready'")
     bounds = evidence.segment_bounds().tolist()
-    segments = [_Bounds.of(evidence, *ends) for ends in zip(bounds, bounds[1:], strict=False)]
-    windows = [_windows(segment) for segment in segments]
+    segments = [_Bounds.of(evidence, *ends) for ends in itertools.pairwise(bounds)]
+    windows = [_unbent(segment, _windows(segment)) for segment in segments]
     lines = iter(_lines([w for own in windows for w in own], evidence.period_ns))
     track = _Track(evidence.period_ns)
     for segment, own in zip(segments, windows, strict=True):
@@ -192,13 +133,15 @@ class _Window:
     """A stretch of a segment over which the rate is taken as constant.
 
     Its lines are over x = (index - centre) / half_width; y is the time in ns from `reference_ns`,
-    less the nominal period for each index from the centre.
+    less the nominal period for each index from the centre, less bend_ns * x * x.
     """
 
     centre: int
     half_width: float
     reference_ns: int
     slope_unit: float  # slope of a line whose clock is slow by 100 %, ns
+    bend_ns: float
+    bend_sigma_ns: float
     region: Region
     slack_ns: float
     edges: list[Point]
@@ -235,22 +178,26 @@ class _Track:
     def add_segment(
         self, segment: _Bounds, windows: Sequence[_Window], lines: Sequence[Line]
     ) -> None:
-        """Knots at the centres of the windows and at the two ends of the segment."""
-        places = [(segment.first, 0)]
-        places += [
-            (w.centre, i) for i, w in enumerate(windows) if segment.first < w.centre < segment.last
-        ]
-        if segment.last > segment.first:
-            places.append((segment.last, len(windows) - 1))
-        knots = [(k, *_value(windows[i], lines[i], k, self.period_ns)) for k, i in places]
+        """Add knots from the first to the last sample of a segment."""
+        knots: list[Knot] = []
+        nodes = [segment.first, *(w.centre for w in windows), segment.last]
+        for i, (left, right) in enumerate(itertools.pairwise(nodes)):
+            before, after = max(i - 1, 0), min(i, len(windows) - 1)
+            for step in range(KNOTS_PER_STEP):
+                index = left + (right - left) * step // KNOTS_PER_STEP
+                if segment.first <= index < segment.last and (not knots or index > knots[-1][0]):
+                    here = _knot(windows[before], lines[before], index, self.period_ns)
+                    there = _knot(windows[after], lines[after], index, self.period_ns)
+                    knots.append(_blended(here, there, step))
+        knots.append(_knot(windows[-1], lines[-1], segment.last, self.period_ns))
         self._append(knots)
-        tail_ns = self.period_ns + lines[-1].slope / windows[-1].half_width
-        for (k0, t0, _), (k1, t1, _) in zip(knots, knots[1:], strict=False):
+        for (k0, t0, _), (k1, t1, _) in itertools.pairwise(knots):
             self.following_period_ns.append((t1 - t0) / (k1 - k0))
-        self.following_period_ns.append(tail_ns)
+        last_slope = lines[-1].slope + 2.0 * windows[-1].bend_ns * windows[-1].x(segment.last)
+        self.following_period_ns.append(self.period_ns + last_slope / windows[-1].half_width)
         self.segment_last_knot.append(len(self.index) - 1)
 
-    def _append(self, knots: list[tuple[int, int, float]]) -> None:
+    def _append(self, knots: list[Knot]) -> None:
         """Move knots that would come before the segment before them, or before one another."""
         first = knots[0][0]
         earliest = self.time_ns[-1] + max(int(self.period_ns) // 2, 1) if self.time_ns else 0
@@ -288,7 +235,29 @@ def _is_covered(segment: _Bounds, centre: int, half: int) -> bool:
     return bool(np.any((index >= centre - half) & (index <= centre + half)))
 
 
-def _window(segment: _Bounds, centre: int, half: int) -> _Window:
+def _unbent(segment: _Bounds, windows: Sequence[_Window]) -> list[_Window]:
+    """Fit windows again with the bend that the drift of the rate between them gives taken off."""
+    rates = [_rate(w, DEFAULT_LATENCY_NS) for w in windows]
+    unbent: list[_Window] = []
+    for i, window in enumerate(windows):
+        before, after = max(i - 1, 0), min(i + 1, len(windows) - 1)
+        drift, sigma = 0.0, DRIFT_SIGMA_PER_S
+        elapsed_s = (windows[after].reference_ns - windows[before].reference_ns) * 1e-9
+        if elapsed_s > 0.0:
+            var = (rates[before].var + rates[after].var) / _square(elapsed_s)
+            trust = _square(DRIFT_SIGMA_PER_S) / (_square(DRIFT_SIGMA_PER_S) + var)
+            drift = trust * (rates[after].mean - rates[before].mean) / elapsed_s
+            sigma = math.sqrt(trust * var)
+        # Time = integral of the period, which grows by the drift for every second from the centre.
+        unit_ns = 0.5e-9 * _square(window.slope_unit)
+        half = int(window.half_width)
+        unbent.append(_window(segment, window.centre, half, drift * unit_ns, sigma * unit_ns))
+    return unbent
+
+
+def _window(
+    segment: _Bounds, centre: int, half: int, bend_ns: float = 0.0, bend_sigma_ns: float = 0.0
+) -> _Window:
     """Express the bounds about [centre - half, centre + half] on the window's own axes."""
     nearest = np.searchsorted(segment.upper[0], centre)
     reference_ns = int(segment.upper[1][min(int(nearest), len(segment.upper[1]) - 1)])
@@ -297,17 +266,20 @@ def _window(segment: _Bounds, centre: int, half: int) -> _Window:
         index, time_ns = bounds
         inside = slice(*np.searchsorted(index, [centre - half, centre + half + 1]))
         steps = index[inside] - centre
-        y = (time_ns[inside] - reference_ns) - steps * segment.period_ns
-        return list(zip((steps / half).tolist(), y.tolist(), strict=True))
+        x = steps / half
+        y = (time_ns[inside] - reference_ns) - steps * segment.period_ns - bend_ns * x * x
+        return list(zip(x.tolist(), y.tolist(), strict=True))
 
     slope_unit = half * segment.period_ns
     limit = RATE_LIMIT * slope_unit
     region, slack_ns = feasible_region(
-        points(segment.upper), points(segment.lower), -limit, limit, margin=2 * segment.period_ns
+        points(segment.upper), points(segment.lower), -limit, limit, margin=segment.period_ns
     )
     # An edge before the first instant at which its sample can have been latched belongs to another.
     edges = [(x, y) for x, y in points(segment.edges) if y >= lowest_at(region, x) - slack_ns]
-    return _Window(centre, half, reference_ns, slope_unit, region, slack_ns, edges)
+    return _Window(
+        centre, half, reference_ns, slope_unit, bend_ns, bend_sigma_ns, region, slack_ns, edges
+    )
 
 
 def _lines(windows: Sequence[_Window], period_ns: float) -> list[Line]:
@@ -338,24 +310,29 @@ def _under_edges(window: _Window, rate_min: float, rate_max: float) -> Point:
 
 
 def _rate(window: _Window, latency_ns: float) -> _Rate:
-    """What one window by itself says of the chip's rate."""
+    """Read the chip's rate from one window by itself."""
     if window.uses_edges and len(window.edges) >= MIN_EDGES_FOR_LATENCY:
         slope = _under_edges(window, -RATE_LIMIT, RATE_LIMIT)[1]
-        var = (3.0 * latency_ns / len(window.edges)) ** 2
+        var = _square(3.0 * latency_ns / len(window.edges))
     else:
         line = central_line(window.region)
-        slope, var = line.slope, line.var_slope + window.slack_ns**2
-    return _Rate(slope / window.slope_unit, var / window.slope_unit**2 + RATE_FLOOR**2)
+        slope, var = line.slope, line.var_slope + _square(window.slack_ns)
+    return _Rate(slope / window.slope_unit, var / _square(window.slope_unit) + _square(RATE_FLOOR))
+
+
+def _square(x: float) -> float:
+    """Return x * x, the same bits everywhere; a power is left to each machine's own library."""
+    return x * x
 
 
 def _smoothed(rates: Sequence[_Rate], times_ns: Sequence[int]) -> list[_Rate]:
     """Rates smoothed as a random walk (Kalman filter forwards, Rauch-Tung-Striebel backwards)."""
     filtered: list[_Rate] = []
     walks: list[float] = []
-    state = _Rate(0.0, RATE_SIGMA**2)
+    state = _Rate(0.0, _square(RATE_SIGMA))
     for i, rate in enumerate(rates):
         elapsed_s = max(times_ns[i] - times_ns[i - 1], 0) * 1e-9 if i else 0.0
-        walks.append(RATE_WALK_PER_SQRT_S**2 * elapsed_s)
+        walks.append(_square(RATE_WALK_PER_SQRT_S) * elapsed_s)
         var = state.var + walks[-1]
         gain = var / (var + rate.var)
         state = _Rate(state.mean + gain * (rate.mean - state.mean), var * (1.0 - gain))
@@ -372,22 +349,31 @@ def _smoothed(rates: Sequence[_Rate], times_ns: Sequence[int]) -> list[_Rate]:
 
 def _line(window: _Window, rate: _Rate, latency_ns: float) -> Line:
     """Line of a window given the rate that it shares with its neighbours."""
-    sigma = math.sqrt(max(rate.var, RATE_FLOOR**2))
+    sigma = math.sqrt(max(rate.var, _square(RATE_FLOOR)))
     low, high = rate.mean - N_SIGMA * sigma, rate.mean + N_SIGMA * sigma
     unit = window.slope_unit
     if window.uses_edges:
         n = len(window.edges)
         height, slope = _under_edges(window, low, high)
         rate_sigma_ns = sigma * unit if n < MIN_EDGES_FOR_LATENCY else 3.0 * latency_ns / n
-        var_height = (LEAST_LATENCY_PART * latency_ns) ** 2 + (2.0 * latency_ns / n) ** 2
-        return Line(height, slope, var_height=var_height, var_slope=rate_sigma_ns**2)
+        var_height = _square(LEAST_LATENCY_PART * latency_ns) + _square(2.0 * latency_ns / n)
+        return Line(height, slope, var_height=var_height, var_slope=_square(rate_sigma_ns))
     line = central_line(with_slopes(window.region, low * unit, high * unit))
-    return replace(line, var_height=line.var_height + window.slack_ns**2)
+    return replace(line, var_height=line.var_height + _square(window.slack_ns))
 
 
-def _value(window: _Window, line: Line, index: int, period_ns: float) -> tuple[int, float]:
-    """Time of a sample and its 1-sigma uncertainty by a window's line, in ns."""
+def _knot(window: _Window, line: Line, index: int, period_ns: float) -> Knot:
+    """Time of a sample and its 1-sigma uncertainty by a window's curve, in ns."""
     x = window.x(index)
-    offset_ns = (index - window.centre) * period_ns + line.at(x)
-    unc_ns = math.sqrt(line.variance_at(x) + MIN_UNCERTAINTY_NS**2)
-    return window.reference_ns + round(offset_ns), unc_ns
+    offset_ns = (index - window.centre) * period_ns + line.at(x) + window.bend_ns * x * x
+    # A bend that was not taken off lifts or sinks a line by half of it over most of the window.
+    bend_ns = window.bend_sigma_ns * max(x * x, 0.5)
+    variance = line.variance_at(x) + _square(bend_ns) + _square(MIN_UNCERTAINTY_NS)
+    return index, window.reference_ns + round(offset_ns), math.sqrt(variance)
+
+
+def _blended(here: Knot, there: Knot, step: int) -> Knot:
+    """Go from one window's curve to the next's in `KNOTS_PER_STEP` steps."""
+    part = step / KNOTS_PER_STEP
+    time_ns = here[1] + round((there[1] - here[1]) * part)
+    return here[0], time_ns, here[2] + (there[2] - here[2]) * part

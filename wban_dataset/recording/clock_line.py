@@ -1,8 +1,8 @@
 """A straight line under one-sided bounds: the geometry that `timebase` fits clocks with.
 
 All reads of a chip's clock are bounds: a sample was there by one instant, was not there yet at
-another. Of the lines height + slope * x that keep all bounds, a polygon in the (height, slope) plane,
-none is likelier than another, since polls fall at any phase of the sampling. The fit is the
+another. Of the lines height + slope * x that keep all bounds, a polygon in the (height, slope)
+plane, none is likelier than another, since polls fall at any phase of the sampling. The fit is the
 polygon's centroid, its uncertainty the polygon's second moments.
 
 Written with Python's own floats: additions and multiplications of a fixed order give the same bits
@@ -11,6 +11,7 @@ on every machine, which BLAS and vectorised sums do not.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def supporting_line(points: Sequence[Point], slope_min: float, slope_max: float)
     hull = lower_hull(points)
     mean_x = math.fsum(x for x, _ in points) / len(points)
     slope = 0.5 * (slope_min + slope_max)
-    for (x0, y0), (x1, y1) in zip(hull, hull[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(hull):
         slope = (y1 - y0) / (x1 - x0)
         if x1 >= mean_x:
             break
@@ -96,8 +97,8 @@ def feasible_region(
     Returns
     -------
     Region, float
-        Corners (height, slope), never empty, and by how much every bound had to be relaxed (0 where a
-        line exists; otherwise the clock bent, or a bound is wrong).
+        Corners (height, slope), never empty, and by how much every bound had to be relaxed: 0 where
+        a line exists; otherwise the clock bent, or a bound is wrong.
     """
     ceiling, floor = lower_hull(upper), upper_hull(lower)
     heights = [y for _, y in (*ceiling, *floor)]
@@ -120,7 +121,7 @@ def feasible_region(
 
 
 def with_slopes(region: Region, slope_min: float, slope_max: float) -> Region:
-    """The part of a region with the permitted slopes; all of it if no part has."""
+    """Return the part of a region with the permitted slopes; all of it if no part has."""
     part = _clip(_clip(region, 0.0, 1.0, slope_max), 0.0, -1.0, -slope_min)
     return part or region
 
@@ -135,7 +136,7 @@ def central_line(region: Region) -> Line:
     height_0, slope_0 = region[0]
     corners = [(height - height_0, slope - slope_0) for height, slope in region]
     area = sum_h = sum_s = sum_hh = sum_hs = sum_ss = 0.0
-    for (h1, s1), (h2, s2) in zip(corners[1:], corners[2:], strict=False):
+    for (h1, s1), (h2, s2) in itertools.pairwise(corners[1:]):
         cross = h1 * s2 - h2 * s1
         area += cross / 2.0
         sum_h += cross * (h1 + h2) / 6.0
@@ -179,7 +180,7 @@ def _cut(box: Region, ceiling: list[Point], floor: list[Point], slack: float) ->
 
 
 def _clip(region: Region, a: float, b: float, c: float) -> Region:
-    """The part of a convex region where a * height + b * slope <= c (Sutherland and Hodgman)."""
+    """Keep where a * height + b * slope <= c (Sutherland and Hodgman)."""
     room = [c - a * height - b * slope for height, slope in region]
     kept: Region = []
     for i, corner in enumerate(region):

@@ -1,5 +1,5 @@
-# pyright: basic
-# h5py has no complete types: its objects are Any to pyright.
+# pyright: basic, reportIndexIssue=false, reportArgumentType=false, reportReturnType=false
+# h5py's own types are incomplete: whatever stands in a file is a Group | Dataset | Datatype to them.
 """Writing the datasets of ``session.h5`` as `layout` describes them, and their digests.
 
 The bytes of the file depend on what is written and on nothing else: no times, no random numbers.
@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from wban_dataset.recording.layout import Column, chunk_rows
+from wban_dataset.recording.layout import CONTENT_DIGEST, Column, chunk_rows
 
 READ_BYTES = 4 << 20
 CHUNK_CACHE_BYTES = 1 << 20
@@ -28,7 +28,7 @@ _SCALE_ATTRIBUTES = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIS
 
 
 class ContentDigest:
-    """SHA-256 of a dataset's values: little-endian in C order; strings in UTF-8, each ended by 0."""
+    """SHA-256 of a dataset's values: little-endian in C order; strings in UTF-8, ended by 0."""
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
@@ -90,9 +90,7 @@ class RowWriter:
     def _write(self) -> None:
         start, stop = self._n_written, self._n_written + self._n_pending
         if stop > start:
-            self._dataset.write_direct(
-                self._buffer, np.s_[: self._n_pending], np.s_[start:stop]
-            )
+            self._dataset.write_direct(self._buffer, np.s_[: self._n_pending], np.s_[start:stop])
         self._n_written, self._n_pending = stop, 0
 
 
@@ -268,8 +266,6 @@ def content_digest(file: h5py.File, digests: Mapping[str, str]) -> str:
 
     What HDF5 keeps for its dimension scales is left out: references are addresses.
     """
-    from wban_dataset.recording.layout import CONTENT_DIGEST
-
     whole = hashlib.sha256()
     for name in sorted(digests):
         whole.update(f"{name} {digests[name]}\n".encode())

@@ -157,7 +157,8 @@ class JournalWriter:
         """
         if self._closed:
             raise ValueError("append to a closed journal")
-        length = sum(memoryview(buffer).nbytes for buffer in buffers)
+        views = [memoryview(buffer).cast("B") for buffer in buffers if memoryview(buffer).nbytes]
+        length = sum(map(len, views))
         record_bytes = RECORD_HEADER.size + length
         if SEGMENT_HEADER.size + record_bytes > self._segment_bytes:
             raise ValueError(
@@ -167,10 +168,10 @@ class JournalWriter:
         self._make_room(record_bytes, now_ns)
         sequence, segment, offset = self._written
         crc = 0
-        for buffer in buffers:
-            crc = zlib.crc32(buffer, crc)
+        for view in views:
+            crc = zlib.crc32(view, crc)
         header = RecordHeader(self._nonce, kind, segment, offset, sequence, length, crc)
-        self._write_all(self._fd, [pack_record_header(header), *buffers], offset)
+        self._write_all(self._fd, [memoryview(pack_record_header(header)), *views], offset)
         self._written = Position(sequence + 1, segment, offset + record_bytes)
         return sequence
 
@@ -244,7 +245,7 @@ class JournalWriter:
         fd = -1
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            self._write_all(fd, [header], 0)
+            self._write_all(fd, [memoryview(header)], 0)
             sync_directory(self._directory)
         except OSError as error:
             if fd >= 0:
@@ -268,17 +269,16 @@ class JournalWriter:
                 os.close(self._fd)
                 self._fd = -1
 
-    def _write_all(self, fd: int, buffers: list[Buffer], offset: int) -> None:
+    def _write_all(self, fd: int, views: list[memoryview], offset: int) -> None:
         """Write the buffers at `offset` of the segment, or leave nothing of them there."""
         position = offset
-        left = [memoryview(buffer).cast("B") for buffer in buffers if memoryview(buffer).nbytes]
         try:
-            while left:
-                n_written = self._write(fd, left[:_MAX_BUFFERS], position)
+            while views:
+                n_written = self._write(fd, views[:_MAX_BUFFERS], position)
                 if n_written <= 0:
                     raise OSError(errno.EIO, "nothing was written")
                 position += n_written
-                left = _after(left, n_written)
+                views = _after(views, n_written)
         except OSError as error:
             # What stays if this fails as well is overwritten by the next record, or does not
             # verify: its payload is not whole.

@@ -19,7 +19,7 @@ from wban_dataset.recording.errors import JournalContentError
 from wban_dataset.recording.framing import Damage, Record, segment_paths
 from wban_dataset.recording.journal_reader import JournalReader
 from wban_dataset.recording.layout import BLOCK_COLUMNS, RESERVED_NAMES
-from wban_dataset.recording.records import JournalItem, decode
+from wban_dataset.recording.records import JournalItem, RecordError, decode
 from wban_dataset.recording.streams import (
     ClockAnchor,
     Gap,
@@ -32,7 +32,6 @@ from wban_dataset.recording.streams import (
     StreamSpec,
 )
 
-N_SEGMENT_NUMBERS = 1 << 16
 DROPPED_CAUSES = frozenset({"queue full", "disk full"})
 """Causes of gaps whose samples were numbered before they were lost."""
 
@@ -69,7 +68,7 @@ class StreamIndex:
     reads
         Evidence, one entry per block: ``first_index`` (row), ``n``, and the fields of `Read`.
     segment
-        One entry per block; counts up from 0, modulo 65536.
+        One entry per block; counts up from 0.
     places
         Segment of the journal and offset in it, one pair per block.
     gaps
@@ -81,12 +80,12 @@ class StreamIndex:
         self.n_rows = 0
         self.n_refused = 0
         self.gaps: list[StreamGap] = []
-        self.reads = {name: array("q") for name in READ_FIELDS}
-        self.segment = array("q")
-        self.places = (array("q"), array("q"))
+        self.reads: dict[str, array[int]] = {name: array("q") for name in READ_FIELDS}
+        self.segment: array[int] = array("q")
+        self.places: tuple[array[int], array[int]] = (array("q"), array("q"))
         self._columns: dict[str, list[NDArray[Any]]] = {c.name: [] for c in self._declared}
         self._next_index = 0
-        self._source_segment = -1
+        self._source_segment: int = -1
         self._segment = -1
         self._n_explained = 0
 
@@ -101,7 +100,7 @@ class StreamIndex:
             data.shape[1:] == self.spec.sample_shape
             and data.dtype == np.dtype(self.spec.dtype)
             and len(data) > 0
-            and all(len(column) == len(data) for column in block.columns.values())
+            and all(column.shape == (len(data),) for column in block.columns.values())
         )
 
     def add_block(self, block: SampleBlock, record: Record, *, damaged: bool) -> None:
@@ -126,21 +125,23 @@ class StreamIndex:
             self._n_explained += max(0, gap.n_missing)
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column that blocks bring beside their counts, (n_rows,)."""
+        """Give a column that blocks bring beside their counts, (n_rows,)."""
         declared = next(column for column in self._declared if column.name == name)
         pieces = self._columns[name]
         empty = np.empty(0, dtype=declared.dtype)
         return np.concatenate([empty, *pieces]).astype(declared.dtype, copy=False)
 
     def evidence(self, name: str) -> NDArray[np.int64]:
-        """One of `READ_FIELDS`, an entry per block."""
+        """Give one of `READ_FIELDS`, an entry per block."""
         return np.frombuffer(self.reads[name], dtype=np.int64)
 
+    def segment_of_read(self) -> NDArray[np.int64]:
+        """Give the segment of every block."""
+        return np.frombuffer(self.segment, dtype=np.int64)
+
     def segments(self) -> NDArray[np.uint16]:
-        """Segment of every row, (n_rows,)."""
-        return np.repeat(
-            np.frombuffer(self.segment, dtype=np.int64).astype(np.uint16), self.evidence("n")
-        )
+        """Give the segment of every row modulo 65536, as the file keeps it, (n_rows,)."""
+        return np.repeat(self.segment_of_read().astype(np.uint16), self.evidence("n"))
 
     def _note(self, block: SampleBlock, record: Record) -> None:
         read = block.read
@@ -155,7 +156,7 @@ class StreamIndex:
         )
         for column, value in zip(self.reads.values(), values, strict=True):
             column.append(value)
-        self.segment.append(self._segment % N_SEGMENT_NUMBERS)
+        self.segment.append(self._segment)
         self.places[0].append(record.segment)
         self.places[1].append(record.offset)
         for declared in self._declared:
@@ -210,7 +211,7 @@ class JournalIndex:
         """All blocks that have rows, in the journal's order; their first index is the row."""
         n_rows = dict.fromkeys(self.streams, 0)
         for found in with_progress(self.directory, progress):
-            item = None if isinstance(found, Damage) else decode(found.kind, found.payload)
+            item = decoded(found)
             if isinstance(item, SampleBlock):
                 stream = self.streams.get(item.stream)
                 if stream is not None and stream.accepts(item):
@@ -228,9 +229,7 @@ class JournalIndex:
     @property
     def is_damaged(self) -> bool:
         """Whether records are missing that once stood before others."""
-        return any(
-            stretch.damage.n_missing_records != 0 for stretch in self.damages
-        )
+        return any(stretch.damage.n_missing_records != 0 for stretch in self.damages)
 
 
 class _Scanner:
@@ -248,11 +247,11 @@ class _Scanner:
 
     def take(self, found: Record | Damage) -> None:
         """Take the next thing that the reader finds."""
-        if isinstance(found, Damage):
-            self._open_damage.append(found)
+        item = decoded(found)
+        if isinstance(item, Damage):
+            self._open_damage.append(item)
             return
-        item = decode(found.kind, found.payload)
-        if item is None:
+        if item is None or isinstance(found, Damage):
             self._n_unknown += 1
             return
         self._close_damage(_time_of(item))
@@ -354,6 +353,17 @@ class _Scanner:
 
 
 _NO_HEADER = SessionHeader("", "", "", "", "", "", 0, "")
+
+
+def decoded(found: Record | Damage) -> JournalItem | Damage | None:
+    """Make an item of what the reader found; a record that makes no sense is damage as well."""
+    if isinstance(found, Damage):
+        return found
+    try:
+        return decode(found.kind, found.payload)
+    except RecordError:
+        n_bytes = len(found.payload)
+        return Damage(found.segment, found.offset, n_bytes, found.sequence, 1)
 
 
 def _time_of(item: JournalItem) -> int:

@@ -95,9 +95,7 @@ def _stamps() -> tuple[Column, ...]:
             axis="T",
             long_name="UTC as known at sealing",
         ),
-        _column(
-            "monotonic_ns", "<i8", "time", long_name="CLOCK_MONOTONIC of boot_id, nanoseconds"
-        ),
+        _column("monotonic_ns", "<i8", "time", long_name="CLOCK_MONOTONIC of boot_id, nanoseconds"),
         _column(
             "time_unc_ns",
             "<i4",
@@ -278,7 +276,7 @@ def stream_columns(kind: StreamKind) -> tuple[Column, ...]:
 
 
 def stream_data_attributes(spec: StreamSpec) -> dict[str, Any]:
-    """What turns the counts of a motion stream into physical values (CF)."""
+    """Say what turns the counts of a motion stream into physical values (CF)."""
     if spec.kind not in ("accel", "gyro"):
         return {}
     return {
@@ -318,7 +316,7 @@ def scales(spec: StreamSpec) -> dict[str, Any]:
 
 
 def absent_stream(kind: StreamKind) -> StreamSpec:
-    """What stands for a kind of stream that was not recorded: its group exists, with no rows."""
+    """Describe the empty group of a kind of stream that was not recorded."""
     dtype, shape, units = {
         "accel": ("<i2", (3,), "m s-2"),
         "gyro": ("<i2", (3,), "rad s-1"),

@@ -51,7 +51,7 @@ JournalItem = (
 SESSION_HEADER, STREAM_SPEC, BLOCK, GAP, CLOCK_ANCHOR = 1, 2, 3, 4, 5
 LABEL, MARK, HEALTH, SESSION_END = 6, 7, 8, 9
 
-DTYPES = ("|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8")
+DTYPES = ("|u1", "<i2", "<u2", "<i8", "<f4", "<f8", "<i4", "<u4", "<u8", "|i1", "|b1")
 ALIGNMENT = 8
 MAX_DIMENSIONS = 8
 
@@ -101,7 +101,7 @@ _NAMES = {kind: item_type.__name__ for item_type, kind in _KINDS.items()}
 def _python_number(value: Any) -> Any:
     """Turn a NumPy scalar, which drivers may well hand in, into Python's own number."""
     if isinstance(value, np.generic):
-        return value.item()
+        return cast("Any", value).item()
     raise TypeError(f"a journal record cannot hold a {type(value).__name__}")
 
 
@@ -189,28 +189,31 @@ def _as_damage(record: Record) -> Damage:
 
 
 def _encode_block(block: SampleBlock) -> list[bytes | memoryview]:
+    # Plain tuples in the order of _BlockHead: this runs for every block, on a slow machine.
     read = block.read
-    named = [("", block.data), *block.columns.items()]
-    arrays = [(name, _storable(name, array)) for name, array in named]
-    head = _BlockHead(
-        block.stream,
-        block.first_index,
-        block.segment,
-        (read.read_start_ns, read.read_end_ns, read.edge_ns, read.fifo_level, read.chip_ticks),
-        [_described(name, array) for name, array in arrays],
-    )
-    return _payload(_encoder.encode(head), [array for _, array in arrays])
+    arrays = [_storable("", block.data)]
+    described = [("", arrays[0].dtype.str, arrays[0].shape)]
+    for name, column in block.columns.items():
+        array = _storable(name, column)
+        arrays.append(array)
+        described.append((name, array.dtype.str, array.shape))
+    times = (read.read_start_ns, read.read_end_ns, read.edge_ns, read.fifo_level, read.chip_ticks)
+    head = (block.stream, block.first_index, block.segment, times, described)
+    return _payload(_encoder.encode(head), arrays)
 
 
 def _encode_spec(spec: StreamSpec) -> list[bytes | memoryview]:
     arrays = [(name, _storable(name, array)) for name, array in spec.calibration.items()]
     fields = _encoder.encode(dataclasses.replace(spec, calibration={}))
-    head = _SpecHead(msgspec.Raw(fields), [_described(name, array) for name, array in arrays])
+    described = [_Array(name, array.dtype.str, array.shape) for name, array in arrays]
+    head = _SpecHead(msgspec.Raw(fields), described)
     return _payload(_encoder.encode(head), [array for _, array in arrays])
 
 
 def _storable(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Give the array little endian and contiguous: itself wherever it is so already."""
+    if array.flags.c_contiguous and array.dtype.str in DTYPES:
+        return array
     dtype = array.dtype.newbyteorder("<")
     if dtype.str not in DTYPES:
         raise ValueError(
@@ -220,19 +223,17 @@ def _storable(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(array, dtype=dtype, order="C")
 
 
-def _described(name: str, array: NDArray[Any]) -> _Array:
-    return _Array(name, array.dtype.str, array.shape)
-
-
 def _payload(head: bytes, arrays: list[NDArray[Any]]) -> list[bytes | memoryview]:
     n_padding = -(_LENGTH_BYTES + len(head)) % ALIGNMENT
     buffers: list[bytes | memoryview] = [
         len(head).to_bytes(_LENGTH_BYTES, "little") + head + bytes(n_padding)
     ]
     for array in arrays:
-        if array.nbytes:
+        n_bytes = array.nbytes
+        if n_bytes:
             buffers.append(array.data)
-            buffers.append(bytes(-array.nbytes % ALIGNMENT))
+        if n_bytes % ALIGNMENT:
+            buffers.append(bytes(-n_bytes % ALIGNMENT))
     return buffers
 
 
@@ -299,9 +300,9 @@ def _views(described: list[_Array], payload: memoryview, offset: int) -> dict[st
 
 def _complaint(item: JournalItem) -> str:
     """Say what makes no sense about an item whose fields have the right types, or nothing."""
+    if isinstance(item, SampleBlock):
+        return _complaint_of_block(item)
     match item:
-        case SampleBlock():
-            return _complaint_of_block(item)
         case StreamSpec():
             return _complaint_of_spec(item)
         case Gap(n_missing=n_missing, n_bytes=n_bytes) if n_missing < -1 or n_bytes < 0:
@@ -317,7 +318,7 @@ def _complaint(item: JournalItem) -> str:
 def _complaint_of_integers(item: Any) -> str:
     for field in dataclasses.fields(item):
         value = getattr(item, field.name)
-        if isinstance(value, int) and not _INT64_MIN <= value <= _INT64_MAX:
+        if isinstance(value, int | np.integer) and not _INT64_MIN <= value <= _INT64_MAX:
             return f"{field.name} is {value}, beyond 64 bits"
     return ""
 
@@ -329,11 +330,15 @@ def _complaint_of_block(block: SampleBlock) -> str:
         if not name or not column.ndim or len(column) != len(block.data):
             return f"column {name!r} is of shape {column.shape}, expected {len(block.data)} rows"
     read = block.read
-    if min(block.first_index, block.segment, read.fifo_level, read.chip_ticks) < 0:
+    numbers = (block.first_index, block.segment, read.fifo_level, read.chip_ticks)
+    times_ns = (read.read_start_ns, read.read_end_ns, read.edge_ns)
+    if min(numbers) < 0:
         return "a negative index, segment, fill level or tick"
-    if min(read.read_start_ns, read.read_end_ns, read.edge_ns) < 0:
+    if min(times_ns) < 0:
         return "a negative time"
-    return _complaint_of_integers(read) or _complaint_of_integers(block)
+    if max(*numbers, *times_ns) > _INT64_MAX:
+        return f"number {max(*numbers, *times_ns)} is beyond 64 bits"
+    return ""
 
 
 def _complaint_of_spec(spec: StreamSpec) -> str:

@@ -14,6 +14,7 @@ ADC resolution and subpage are taken from the row itself. How the data sheet's t
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -189,6 +190,6 @@ def _pattern_runs(words: NDArray[np.uint16]) -> list[tuple[slice, Pattern]]:
     bounds = [0, *changes.tolist(), len(words)]
     return [
         (slice(start, stop), "chess" if chess[start] else "interleaved")
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+        for start, stop in pairwise(bounds)
         if stop > start
     ]

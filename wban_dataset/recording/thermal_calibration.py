@@ -1,8 +1,8 @@
 """MLX90640 EEPROM (832 words) -> calibration parameters.
 
 Data sheet 3901090640, section 11.1 ("Calculations: restoring calibration data"); the addresses in
-comments are word indices from 0x2400. Values are kept as the EEPROM states them. The vendor's C
-library requantises alpha to 16 bit and kta, kv to 8 bit to save memory; that rounding is not copied.
+comments are word indices from 0x2400. Values are kept as the EEPROM states them: the vendor's C
+library rounds alpha to 16 bit and kta, kv to 8 bit once more, to save memory; that is not copied.
 """
 
 from __future__ import annotations

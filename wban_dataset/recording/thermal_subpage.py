@@ -16,7 +16,7 @@ result does not depend on the rows that are converted with it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from wban_dataset.recording.thermal_calibration import N_COLUMNS, N_PIXELS, N_ROWS, Parameters
 
 Pattern = Literal["chess", "interleaved"]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 N_WORDS = 834  # RAM (768 pixels, 64 auxiliary words), control register 0x800D, subpage
 CONTROL_WORD, SUBPAGE_WORD = 832, 833
@@ -40,20 +41,20 @@ BLOCK_ROWS = 64
 
 
 def subpage_mask(pattern: Pattern, subpage: int) -> NDArray[np.bool_]:
-    """Which pixels (24, 32) a subpage measures: (row xor column) & 1 in chess, row & 1 otherwise."""
+    """Mark the pixels (24, 32) of a subpage: (row xor column) & 1 in chess, otherwise row & 1."""
     row, column = np.indices((N_ROWS, N_COLUMNS))
     parity = (row ^ column) & 1 if pattern == "chess" else row & 1
     return np.asarray(parity == subpage)
 
 
 def quarters(pattern: Pattern, subpage: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The two (row parity, column parity) that make up a subpage, 12 x 16 pixels each."""
+    """Name the two (row parity, column parity) of a subpage, 12 x 16 pixels each."""
     if pattern == "chess":
         return (0, subpage), (1, 1 - subpage)
     return (subpage, 0), (subpage, 1)
 
 
-def by_quarter(images: NDArray[np.generic]) -> NDArray[np.generic]:
+def by_quarter(images: NDArray[Scalar]) -> NDArray[Scalar]:
     """View (..., 24, 32) as (..., 12, row parity, 16, column parity)."""
     return images.reshape(*images.shape[:-2], N_ROWS // 2, 2, N_COLUMNS // 2, 2)
 
@@ -94,11 +95,10 @@ def valid_rows(raw: NDArray[np.uint16]) -> NDArray[np.bool_]:
     uses, and in the first word of the pixel rows of the row's own subpage (in either pattern the
     rows whose parity is the subpage's).
     """
-    marked = np.any(raw[:, USED_AUXILIARY_WORDS] == INVALID, axis=1)
-    row_starts = raw[:, 0:N_PIXELS:N_COLUMNS] == INVALID
-    odd = (raw[:, SUBPAGE_WORD] & 1).astype(bool)
-    marked |= np.where(odd, row_starts[:, 1::2].any(axis=1), row_starts[:, 0::2].any(axis=1))
-    return ~marked
+    auxiliary = raw[:, USED_AUXILIARY_WORDS] == INVALID
+    own = (np.arange(N_ROWS) & 1) == (raw[:, SUBPAGE_WORD, None] & 1)
+    row_starts = (raw[:, 0:N_PIXELS:N_COLUMNS] == INVALID) & own
+    return ~(auxiliary.any(axis=1) | row_starts.any(axis=1))
 
 
 def _signed_column(raw: NDArray[np.uint16], word: int) -> NDArray[np.float64]:
@@ -121,7 +121,7 @@ class RowTerms:
     t_ar: NDArray[np.float32]
 
     def select(self, rows: slice | NDArray[np.intp]) -> RowTerms:
-        """The terms of some of the rows."""
+        """Take some of the rows."""
         return RowTerms(
             self.gain[rows],
             self.delta_ta[rows],
@@ -294,7 +294,7 @@ class SubpageConverter:
         x: NDArray[np.float32],
         y: NDArray[np.float32],
     ) -> None:
-        """x = V_ir / (emissivity alpha_comp) in K^4; y is scratch."""
+        """Compute x = V_ir / (emissivity alpha_comp) in K^4; y is scratch."""
         np.copyto(x, counts)
         x *= self._per_alpha
         x *= terms.gain
@@ -312,7 +312,7 @@ class SubpageConverter:
             x -= y
 
     def _divided(self, x: NDArray[np.float32], y: NDArray[np.float32], terms: RowTerms) -> None:
-        """y = (x / y + T_ar)^(1/4), in place."""
+        """Compute y = (x / y + T_ar)^(1/4) in place."""
         np.divide(x, y, out=y)
         y += terms.t_ar
         _fourth_root(y)

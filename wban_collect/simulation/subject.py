@@ -1,0 +1,116 @@
+"""Who the simulated person is: everything that stays the same through a recording."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from wban_collect.simulation.activities import ARCHETYPES, archetype_of
+
+_TAG = 0x57EA4
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectParameters:
+    """One person, the way the sensor sits on him, and his room.
+
+    Attributes
+    ----------
+    mounting_rad
+        How the belt sits: turn about the spine, tilt forward, tilt to the right. The sensor's axes
+        are forward, left and up along the spine when all are 0.
+    lean_rad
+        Own lean (pitch, roll) per archetype, added to the archetype's.
+    stride_hz, gait_gain
+        Strides (two steps) per second, and size of the walk, 1 on average.
+    restlessness, expressiveness, tremor
+        Factors on fidgets and sway, on gestures and other engaged movement, and on 7 to 11 Hz
+        tremor; 1 on average.
+    hand_hz
+        Hand cycles per second while eating.
+    habits
+        Share of time per activity slug, in any unit.
+    bout_gain
+        Factor on how long he stays with one activity.
+    """
+
+    seed: int
+    height_m: float
+    girth: float
+    mounting_rad: tuple[float, float, float]
+    lean_rad: Mapping[str, tuple[float, float]]
+    stride_hz: float
+    gait_gain: float
+    gait_asymmetry: float
+    walking_speed_m_s: float
+    breathing_hz: float
+    restlessness: float
+    expressiveness: float
+    appetite: float
+    tremor: float
+    hand_hz: float
+    right_handed: bool
+    habits: Mapping[str, float]
+    bout_gain: float
+    skin_c: float
+    clothes_c: float
+    room_c: float
+    shirt_reflectance: float
+    trousers_reflectance: float
+
+    @classmethod
+    def draw(cls, seed: int) -> SubjectParameters:
+        """Draw a person. The same seed gives the same person."""
+        rng = np.random.default_rng((seed & 0xFFFFFFFFFFFFFFFF, _TAG))
+
+        def normal(mean: float, deviation: float) -> float:
+            return mean + deviation * float(np.clip(rng.normal(), -2.2, 2.2))
+
+        def factor(spread: float) -> float:
+            return math.exp(normal(0.0, spread))
+
+        height_m = normal(1.72, 0.09)
+        stride_hz = normal(0.92, 0.07)
+        return cls(
+            seed=seed,
+            height_m=height_m,
+            girth=factor(0.10),
+            mounting_rad=(
+                math.radians(normal(0.0, 13.0)),
+                math.radians(normal(0.0, 4.0)),
+                math.radians(normal(0.0, 3.5)),
+            ),
+            lean_rad={
+                slug: (
+                    math.radians(normal(0.0, archetype.person_spread_deg)),
+                    math.radians(normal(0.0, archetype.person_spread_deg * 0.5)),
+                )
+                for slug, archetype in ARCHETYPES.items()
+            },
+            stride_hz=stride_hz,
+            gait_gain=factor(0.22),
+            gait_asymmetry=abs(normal(0.0, 0.12)),
+            # Stride length grows with height and with pace (Winter, The Biomechanics of Gait).
+            walking_speed_m_s=stride_hz * 0.74 * height_m * factor(0.06),
+            breathing_hz=normal(0.25, 0.035),
+            restlessness=factor(0.30),
+            expressiveness=factor(0.30),
+            appetite=factor(0.25),
+            tremor=factor(0.35),
+            hand_hz=normal(0.33, 0.07),
+            right_handed=bool(rng.random() < 0.9),
+            habits={slug: a.share * factor(0.30) for slug, a in ARCHETYPES.items()},
+            bout_gain=factor(0.20),
+            skin_c=normal(33.6, 0.6),
+            clothes_c=normal(28.6, 0.9),
+            room_c=normal(22.0, 1.4),
+            shirt_reflectance=float(rng.uniform(0.45, 0.95)),
+            trousers_reflectance=float(rng.uniform(0.35, 0.8)),
+        )
+
+    def share_of(self, activity: str) -> float:
+        """Share of time that he gives an activity, relative to others; user-defined ones too."""
+        return self.habits.get(archetype_of(activity).slug, 1.0)
