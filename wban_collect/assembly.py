@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wban_collect.clock import Clock, SystemClock, VirtualClock
 from wban_collect.clock_sources import read_anchor
 from wban_collect.config import Config, InfraredConfig, MotionConfig, ThermalConfig, stream_name
@@ -26,6 +28,9 @@ DEFAULT_ADDRESSES = {"mpu6050": 0x68, "adxl345": 0x53}
 
 LARGEST_CLOCK_ERROR = {"mpu6050": 0.01, "adxl345": 0.03, "mlx90640": 0.02, "camera": 0.0001}
 """Oscillator errors that simulated chips draw from, as fractions of the rate."""
+
+POWERED_FOR_NS = 300_000_000_000
+"""A simulated thermal camera has been on for five minutes and is warm."""
 
 DRAIN_NS = 500_000_000
 """After a replayed source has ended, the FIFOs are read for so long."""
@@ -104,7 +109,7 @@ def simulated_parts(config: Config, simulation: Simulation) -> Parts:
             clock_error=_clock_error("camera", simulation, 900 + index),
             threaded=not virtual,
         )
-        cameras.append(CameraPart(_camera(entry, clock, lambda camera=camera: camera), clock))
+        cameras.append(CameraPart(_camera(entry, clock, camera.open), clock))
         if virtual:
             own_workers.append(camera)
     clock = simulation.clock()
@@ -162,6 +167,7 @@ def _motion(entry: MotionConfig, bus: I2CBus, clock: Clock, edges: EdgeSource | 
             "gyro_stream": stream_name(entry.name, "gyro"),
             "accel_range_g": entry.accel_range_g,
             "gyro_range_dps": entry.gyro_range_dps,
+            "watermark": entry.watermark,
         }
     return _construct(entry.driver, _device_name(entry), bus, clock, settings)
 
@@ -199,7 +205,10 @@ def _camera(
         "gain": entry.gain,
         "placement": entry.placement,
         "open_camera": open_camera,
+        "sensor_size": entry.sensor_size,
     }
+    if entry.thermal_to_infrared is not None:
+        settings["calibration"] = {"thermal_to_infrared": np.array(entry.thermal_to_infrared)}
     try:
         return _load(DEVICE_CLASSES[entry.driver])(_device_name(entry), clock, **settings)
     except ValueError as error:
@@ -229,10 +238,14 @@ def _simulated_chips(
         settings: dict[str, Any] = {
             "address": address,
             "clock_error": _clock_error(driver, simulation, 100 * number + index),
-            "power_on_ns": clock.monotonic_ns() - 300_000_000_000,
         }
-        if not simulation.chip_errors:
-            settings |= {"ideal": True} if driver != "mlx90640" else {"noise": False}
+        if driver == "mlx90640":
+            settings |= {
+                "power_on_ns": clock.monotonic_ns() - POWERED_FOR_NS,
+                "noise": simulation.chip_errors,
+            }
+        else:
+            settings |= {"ideal": not simulation.chip_errors, "drift_ppm": 30.0}
         chip = _load(SIMULATED_CLASSES[driver])(simulation.world, seed, **settings)
         if isinstance(entry, MotionConfig) and entry.interrupt_line is not None:
             chip.int1 = edges[entry] = _load(SIMULATED_CLASSES["edges"])(clock, chip, seed=seed)

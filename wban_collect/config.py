@@ -98,6 +98,7 @@ class InfraredConfig(_Section, frozen=True, kw_only=True):
     name: StreamName = ""
     camera: Annotated[int, Meta(ge=0, le=9)] = 0
     sensor: Literal["imx219", "imx708", "ov5647", "imx477"] = "imx219"
+    sensor_size: tuple[int, int] | None = None
     capture_size: tuple[int, int] = (640, 480)
     size: tuple[Annotated[int, Meta(ge=8, le=1920)], Annotated[int, Meta(ge=8, le=1080)]] = (
         160,

@@ -17,7 +17,6 @@ from wban_dataset.recording.framing import (
     RECORD_HEADER,
     RECORD_MAGIC,
     SEGMENT_HEADER,
-    RecordHeader,
     pack_record_header,
     pack_segment_header,
 )
@@ -611,7 +610,7 @@ class Work:
 
 
 def forged_header(offset, length, sequence=0):
-    return pack_record_header(RecordHeader(NONCE, 1, 0, offset, sequence, length, 12345))
+    return pack_record_header(NONCE, 1, 0, offset, sequence, length, 12345)
 
 
 def test_reading_an_intact_journal_looks_at_each_byte_about_once(tmp_path, monkeypatch):

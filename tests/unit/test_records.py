@@ -161,9 +161,9 @@ def test_something_that_is_no_item_is_refused():
 
 
 NONSENSE = [
-    (accel_block(first_index=-1), "negative index"),
-    (accel_block(segment=-1), "negative index"),
-    (accel_block(read=Read(0, 0, 0, -1)), "negative index"),
+    (accel_block(first_index=-1), "negative index, level"),
+    (accel_block(segment=-1), "negative index, level"),
+    (accel_block(read=Read(0, 0, 0, -1)), "negative index, level"),
     (accel_block(read=Read(-5, 0)), "negative time"),
     (accel_block(read=Read(0, 1 << 63)), "beyond 64 bits"),
     (accel_block(stream=""), "no stream"),

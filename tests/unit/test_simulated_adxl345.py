@@ -10,6 +10,8 @@ from wban_collect.clock import VirtualClock
 from wban_collect.errors import BusError
 from wban_collect.simulation.adxl345 import SimulatedAdxl345
 from wban_collect.simulation.bus import BusFaults, SimulatedI2CBus
+from wban_collect.simulation.edges import SimulatedEdges
+from wban_collect.simulation.world import ActivitySpan
 
 G = 9.80665
 MS = 1_000_000
@@ -52,7 +54,7 @@ class CountingWorld:
     def infrared(self, time_ns: int, height: int, width: int) -> NDArray[np.uint8]:
         return np.zeros((height, width), dtype=np.uint8)
 
-    def spans(self) -> list[object]:  # type: ignore[override]
+    def spans(self) -> list[ActivitySpan]:
         return []
 
 
@@ -71,6 +73,10 @@ class Rig:
         for setting in settings:
             self.bus.write(0x53, setting)
 
+    def wire_int1(self) -> SimulatedEdges:
+        edges = self.chip.int1 = SimulatedEdges(self.clock, self.chip)
+        return edges
+
     def register(self, register: int) -> int:
         return self.bus.write_read(0x53, bytes((register,)), 1)[0]
 
@@ -86,8 +92,8 @@ class Rig:
         self.clock.sleep_until_ns(int(self.chip.latch_instants_ns(n - 1, 1)[0]))
 
 
-def streaming(*more: bytes, **options: object) -> Rig:
-    return Rig(RATE_100_HZ, FULL_RES_16G, STREAM_16, *more, MEASURE, **options)
+def streaming(*more: bytes, world: CountingWorld | None = None, **options: object) -> Rig:
+    return Rig(RATE_100_HZ, FULL_RES_16G, STREAM_16, *more, MEASURE, world=world, **options)
 
 
 def test_power_on_values():
@@ -348,7 +354,7 @@ def test_seed_draws_typical_errors_and_draws_them_again():
 
 def test_watermark_edge_is_the_instant_of_the_entry_that_reached_it():
     rig = Rig(RATE_100_HZ, FULL_RES_16G, STREAM_16, bytes((0x2E, 0x02)))
-    edges = rig.chip.connect_interrupt(rig.clock)
+    edges = rig.wire_int1()
     rig.write(MEASURE)
     rig.wait_for_samples(20)
     sixteenth_ns = int(rig.chip.latch_instants_ns(15, 1)[0])
@@ -358,7 +364,7 @@ def test_watermark_edge_is_the_instant_of_the_entry_that_reached_it():
 
 def test_watermark_rises_again_only_after_it_was_left():
     rig = Rig(RATE_100_HZ, FULL_RES_16G, STREAM_16, bytes((0x2E, 0x02)))
-    edges = rig.chip.connect_interrupt(rig.clock)
+    edges = rig.wire_int1()
     rig.write(MEASURE)
     rig.wait_for_samples(18)
     rig.drain_x(2)  # 16 are left: still high
@@ -373,14 +379,14 @@ def test_watermark_rises_again_only_after_it_was_left():
 
 def test_int_map_leads_to_the_other_pin_and_int_enable_gates():
     rig = Rig(RATE_100_HZ, STREAM_16, bytes((0x2E, 0x02, 0x02)))
-    first = rig.chip.connect_interrupt(rig.clock, pin=1)
-    second = rig.chip.connect_interrupt(rig.clock, pin=2)
+    first = rig.wire_int1()
+    second = rig.chip.int2 = SimulatedEdges(rig.clock, rig.chip)
     rig.write(MEASURE)
     rig.wait_for_samples(18)
     assert (len(first.edges_ns()), len(second.edges_ns())) == (0, 1)
     assert rig.register(0x30) & 0x02
     off = Rig(RATE_100_HZ, STREAM_16)
-    silent = off.chip.connect_interrupt(off.clock)
+    silent = off.wire_int1()
     off.write(MEASURE)
     off.wait_for_samples(18)
     assert silent.edges_ns() == []
@@ -389,7 +395,7 @@ def test_int_map_leads_to_the_other_pin_and_int_enable_gates():
 
 def test_inverted_pin_rises_when_the_watermark_is_left():
     rig = Rig(RATE_100_HZ, bytes((0x31, 0x2B)), STREAM_16, bytes((0x2E, 0x02)))
-    edges = rig.chip.connect_interrupt(rig.clock)
+    edges = rig.wire_int1()
     rig.write(MEASURE)
     rig.wait_for_samples(17)
     assert edges.edges_ns() == []
@@ -436,3 +442,11 @@ def test_world_is_asked_in_batches():
         rig.wait_for_samples(n)
         rig.drain_x(10)
     assert rig.world.n_calls <= 25  # 1000 samples, half a second each
+
+
+def test_answers_from_1_1_ms_after_power():
+    rig = Rig(power_on_ns=0)
+    with pytest.raises(BusError):
+        rig.register(0x00)
+    rig.clock.sleep_until_ns(1_100_000)
+    assert rig.register(0x00) == 0xE5

@@ -87,7 +87,11 @@ def test_overhead_lies_half_before_and_half_after_the_wire():
 
 def test_effective_rate_may_change_between_transfers():
     chip = NotingChip()
-    bus, clock = make_bus(chip, effective=lambda now_ns: 1.0 if now_ns == 1_000_000 else 0.4)
+
+    def effective(now_ns: int) -> float:
+        return 1.0 if now_ns == 1_000_000 else 0.4
+
+    bus, clock = make_bus(chip, effective=effective)
     bus.write(0x20, b"\x00")
     assert clock.monotonic_ns() == 1_000_000 + 20 * 2_500
     bus.write(0x20, b"\x00")
@@ -235,9 +239,16 @@ def test_drift_swings_the_rate_by_what_it_says_and_never_goes_back():
     assert clock.instant_ns(10_000) == 10_000_000_000  # one whole swing later
 
 
+class Quiet:
+    """A chip that tells no edges by itself."""
+
+    def advance(self, now_ns: int) -> None:
+        """Do nothing."""
+
+
 def edges_of_every_10_ms(**options: float) -> list[int]:
     clock = VirtualClock(0)
-    edges = SimulatedEdges(clock, lambda now_ns: None, seed=3, **options)  # type: ignore[arg-type]
+    edges = SimulatedEdges(clock, Quiet(), seed=3, **options)  # type: ignore[arg-type]
     for index in range(2000):
         edges.rise(index * 10_000_000)
     clock.sleep_until_ns(30_000_000_000)
@@ -254,7 +265,7 @@ def test_edge_latency_is_one_sided_with_rare_outliers():
 
 def test_edges_are_seen_once_and_not_before_their_stamp():
     clock = VirtualClock(0)
-    edges = SimulatedEdges(clock, lambda now_ns: None, mean_extra_ns=0, outlier_probability=0.0)
+    edges = SimulatedEdges(clock, Quiet(), mean_extra_ns=0, outlier_probability=0.0)
     edges.rise(0)
     assert edges.edges_ns() == []
     clock.sleep_until_ns(20_000)

@@ -12,6 +12,7 @@ from wban_collect.clock import VirtualClock
 from wban_collect.errors import BusError
 from wban_collect.simulation.bus import BusFaults, SimulatedI2CBus
 from wban_collect.simulation.mpu6050 import SimulatedMpu6050
+from wban_collect.simulation.world import ActivitySpan
 
 G = 9.80665
 MS = 1_000_000
@@ -57,7 +58,7 @@ class CountingWorld:
     def infrared(self, time_ns: int, height: int, width: int) -> NDArray[np.uint8]:
         return np.zeros((height, width), dtype=np.uint8)
 
-    def spans(self) -> list[object]:  # type: ignore[override]
+    def spans(self) -> list[ActivitySpan]:
         return []
 
 
@@ -463,3 +464,11 @@ def test_unplugged_chip_comes_back_asleep():
     assert caught.value.errno == 121
     rig.clock.sleep_until_ns(200 * MS)
     assert (rig.read(0x6B), rig.read(0x23), rig.count()) == (b"\x40", b"\x00", 0)
+
+
+def test_what_is_written_sticks_from_100_ms_after_power():
+    rig = Rig(WAKE, power_on_ns=0)
+    assert rig.read(0x6B) == b"\x40"
+    rig.clock.sleep_until_ns(100 * MS)
+    rig.write(WAKE)
+    assert rig.read(0x6B) == b"\x01"

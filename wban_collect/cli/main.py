@@ -11,7 +11,7 @@ import click
 from wban_collect.cli.configuration import config_group
 from wban_collect.cli.seal import recover, seal
 from wban_collect.cli.start import start
-from wban_collect.cli.study import simulate_study
+from wban_collect.cli.study import simulate_study_command
 from wban_collect.errors import ConfigError, WbanError
 
 UNUSABLE_VALUE = 2
@@ -35,7 +35,7 @@ def cli(verbose: bool) -> None:
 
 
 cli.add_command(start)
-cli.add_command(simulate_study)
+cli.add_command(simulate_study_command)
 cli.add_command(seal)
 cli.add_command(recover)
 cli.add_command(config_group)

@@ -101,11 +101,10 @@ class FifoStreams:
         DeviceError
             If the FIFO has been empty for far too long.
         """
+        self.pace.observe(self.next_index + level - 1, start_ns, end_ns)
         if edge_ns:
             index = self.next_index + self.watermark - 1
             self.pace.observe_edge(index, edge_ns, EDGE_LATENCY_NS)
-        else:
-            self.pace.observe(self.next_index + level - 1, start_ns, end_ns)
         if level:
             self._last_entry_ns = end_ns
         silence_ns = end_ns - self._last_entry_ns

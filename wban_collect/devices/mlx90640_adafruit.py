@@ -19,7 +19,7 @@ import types
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from copy import copy
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -219,7 +219,7 @@ class AdafruitMlx90640(Mlx90640):
         that the second camera of a process may be refused, and the others are overwritten by the
         camera made last: each gets a class, and lists, of its own.
         """
-        library_class: Any = self._module.MLX90640
+        library_class = cast(type[Any], self._module.MLX90640)
         shared: dict[str, Any] = dict(vars(library_class))
         own = {name: copy(shared[name]) for name in shared if isinstance(shared[name], list)}
         own |= {"brokenPixels": [], "outlierPixels": []}

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wban_collect.clock import Clock
 from wban_collect.simulation.chip import ChipNack
 from wban_collect.simulation.chip_clock import ChipClock
 from wban_collect.simulation.edges import SimulatedEdges
@@ -38,7 +37,8 @@ BYPASS, FIFO_MODE, STREAM, TRIGGER = 0, 1, 2, 3
 FIFO_DEPTH = 32
 # One more sample waits at the output filter while the FIFO is full (FIFO_STATUS, entries bits).
 READABLE_DEPTH = FIFO_DEPTH + 1
-# From Measure to the first sample: this plus one period (data sheet, turn-on time).
+# From Measure to the first sample: this plus one period (data sheet, turn-on time); and from power
+# to the first answer.
 TURN_ON_NS = 1_100_000
 # Within the limits for 2.5 V and for 3.3 V, in LSB of 1/256 g (tables 14 and 15).
 SELF_TEST_LSB = (420, -420, 600)
@@ -63,9 +63,13 @@ class SimulatedAdxl345:
         No noise, no offset, no gain or clock error: counts are exactly round(world / LSB).
     keep_truth
         Remember the true instant of every sample read, for `read_instants_ns`.
+    power_on_ns
+        When it got its power; it answers 1.1 ms later. None: long ago.
 
     Attributes
     ----------
+    int1, int2
+        What is wired to the pins, or None.
     unplugged
         While true the chip does not acknowledge and its pins are still.
     """
@@ -84,6 +88,7 @@ class SimulatedAdxl345:
         noise: bool = True,
         ideal: bool = False,
         keep_truth: bool = False,
+        power_on_ns: int | None = None,
     ) -> None:
         self._world = world
         self._address = address
@@ -101,8 +106,10 @@ class SimulatedAdxl345:
         self._noise = noise and not ideal
         self._ideal = ideal
         self._truth_ns = array("q") if keep_truth else None
-        self._pins: dict[int, SimulatedEdges] = {}
+        self.int1: SimulatedEdges | None = None
+        self.int2: SimulatedEdges | None = None
         self.unplugged = False
+        self._ready_ns = 0 if power_on_ns is None else power_on_ns + TURN_ON_NS
         self._reset()
 
     @property
@@ -110,14 +117,10 @@ class SimulatedAdxl345:
         """7-bit address: 0x53, or 0x1D with SDO high."""
         return self._address
 
-    def connect_interrupt(self, clock: Clock, *, pin: int = 1, seed: int = 0) -> SimulatedEdges:
-        """Wire INT1 or INT2 to a GPIO whose edges the kernel stamps with `clock`."""
-        self._pins[pin] = SimulatedEdges(clock, self.advance, seed=seed)
-        return self._pins[pin]
-
     def power_cycle(self, now_ns: int) -> None:
-        """Start anew in standby with the power-on values; `now_ns` does not matter here."""
+        """Start anew in standby with the power-on values."""
         self._reset()
+        self._ready_ns = now_ns + TURN_ON_NS
 
     def latch_instants_ns(self, first: int, n: int) -> NDArray[np.int64]:
         """Give the true instants of samples since measuring (last) started, int64 (n,)."""
@@ -133,7 +136,7 @@ class SimulatedAdxl345:
 
     def write(self, data: bytes, end_ns: int) -> None:
         """Set the register pointer, then write what follows it."""
-        if self.unplugged:
+        if self.unplugged or end_ns < self._ready_ns:
             raise ChipNack
         if not data:
             return
@@ -144,7 +147,7 @@ class SimulatedAdxl345:
 
     def read(self, n_bytes: int, byte_ns: float, start_ns: int) -> bytes:
         """Read on from the register pointer; the data registers are taken as one sample."""
-        if self.unplugged:
+        if self.unplugged or start_ns < self._ready_ns:
             raise ChipNack
         received = bytearray()
         while len(received) < n_bytes:
@@ -184,7 +187,7 @@ class SimulatedAdxl345:
         self._sample = bytes(6)
         self._unread = False
         self._overrun = False
-        self._asserted = {1: False, 2: False}
+        self._asserted = (False, False)
         self._apply_settings()
 
     # Registers
@@ -259,7 +262,7 @@ class SimulatedAdxl345:
             if kept:
                 self._fifo.extend(self._render(kept.start, kept.stop))
             self._overrun = self._overrun or len(self._fifo) >= FIFO_DEPTH
-        if self._pins:
+        if self.int1 or self.int2:
             self._raise_pins(before, first, held)
 
     def _take_sample(self, now_ns: int) -> bytes:
@@ -273,7 +276,7 @@ class SimulatedAdxl345:
             if self._truth_ns is not None:
                 self._truth_ns.append(instant_ns)
             self._overrun = self._overrun and len(self._fifo) >= FIFO_DEPTH
-        if self._pins:
+        if self.int1 or self.int2:
             self._drive_pins(self._sources(), now_ns)
         return self._sample
 
@@ -353,16 +356,17 @@ class SimulatedAdxl345:
         shown = before
         for sample, bit in due:
             shown |= bit
-            self._drive_pins(shown, self._clock.instant_ns(sample))
+            self._drive_pins(shown, self._clock.instant_ns(max(first, sample)))
 
     def _drive_pins(self, sources: int, now_ns: int) -> None:
         """Set both pins from the sources; a connected pin that goes high tells its edge."""
         enabled = sources & self._registers[INT_ENABLE]
         inverted = bool(self._registers[DATA_FORMAT] & INT_INVERT)
-        for pin, edges in self._pins.items():
-            mapped = self._registers[INT_MAP] if pin == 2 else ~self._registers[INT_MAP]
-            asserted = bool(enabled & mapped)
-            if asserted != self._asserted[pin]:
-                self._asserted[pin] = asserted
-                if asserted != inverted:
-                    edges.rise(now_ns)
+        to_int2 = self._registers[INT_MAP]
+        asserted = (bool(enabled & ~to_int2), bool(enabled & to_int2))
+        for edges, now, before in zip(
+            (self.int1, self.int2), asserted, self._asserted, strict=True
+        ):
+            if edges is not None and now != before and now != inverted:
+                edges.rise(now_ns)
+        self._asserted = asserted

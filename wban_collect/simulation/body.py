@@ -96,52 +96,62 @@ class Body:
         self._height_m = subject.height_m
         self._girth = subject.girth
 
-    def limbs(self, pose: Pose) -> list[Limb]:
-        """All limbs, farthest from the camera first; what lies on top of the body comes last."""
+    def limbs(self, pose: Pose) -> list[list[Limb]]:
+        """Limbs in groups that lie together, in the order to draw them: what is nearer comes later.
+
+        Food on the table first, then legs, arms and trunk with the head by their distance from the
+        camera, last the blanket.
+        """
         h = self._height_m
         forward, left, up = _trunk_axes(pose)
         hip = (pose.x_m, 0.0, pose.hip_m)
         chest = _along(hip, up, 0.27 * h)
-        head = _along(hip, up, 0.415 * h)
-        limbs = [
+        groups = [
             *self._legs(pose, hip),
             *self._arms(pose, chest, forward, left, up),
-            *self._trunk(hip, chest, left, pose.breath),
-            Limb("skin", _along(chest, up, 0.04 * h), head, 0.036 * h),
-            Limb("hair", head, _along(head, up, 0.022 * h), 0.062 * h),
-            Limb("skin", _along(head, forward, 0.022 * h), _along(head, up, -0.03 * h), 0.05 * h),
+            [*self._trunk(hip, chest, left, pose.breath), *self._head(hip, forward, up)],
         ]
-        limbs.sort(key=lambda limb: -(limb.a[1] + limb.b[1]))
-        return [*_served(pose), *limbs, *self._blanket(pose, hip, chest)]
+        groups.sort(key=lambda limbs: -(limbs[-1].a[1] + limbs[0].b[1]))
+        drawn = [_served(pose), *groups, self._blanket(pose, hip, chest)]
+        return [limbs for limbs in drawn if limbs]
+
+    def _head(self, hip: Point, forward: Point, up: Point) -> list[Limb]:
+        h = self._height_m
+        head = _along(hip, up, 0.415 * h)
+        face = _along(head, forward, 0.024 * h)
+        return [
+            Limb("hair", head, _along(head, up, 0.022 * h), 0.062 * h),
+            Limb("skin", face, _along(head, up, -0.075 * h), 0.044 * h),
+        ]
 
     def _trunk(self, hip: Point, chest: Point, left: Point, breath: float) -> list[Limb]:
         h, radius_m = self._height_m, 0.068 * self._height_m * self._girth * (1.0 + 0.02 * breath)
         limbs: list[Limb] = []
-        for side in (-0.05 * h, 0.05 * h):
+        for side in (-0.055 * h, 0.055 * h, 0.0):
             limbs.append(Limb("shirt", _along(hip, left, side), _along(chest, left, side), radius_m))
         return limbs
 
-    def _legs(self, pose: Pose, hip: Point) -> list[Limb]:
-        h, limbs = self._height_m, list[Limb]()
+    def _legs(self, pose: Pose, hip: Point) -> list[list[Limb]]:
+        h, legs = self._height_m, list[list[Limb]]()
         c, s = math.cos(pose.heading), math.sin(pose.heading)
         pairs = (
             (0.055 * h, pose.thigh_left, pose.shank_left),
             (-0.055 * h, pose.thigh_right, pose.shank_right),
         )
-        for side, thigh, shank in pairs:
+        for side, thigh, below in pairs:
             top = (hip[0] - s * side, hip[1] + c * side, hip[2])
             knee = _swung(top, c, s, thigh, 0.245 * h)
-            ankle = _swung(knee, c, s, shank, 0.246 * h)
-            toe = _swung(ankle, c, s, shank + 1.4, 0.09 * h)
-            limbs.append(Limb("shoe", ankle, toe, 0.026 * h))
-            limbs.append(Limb("trousers", knee, ankle, 0.034 * h * self._girth))
-            limbs.append(Limb("trousers", top, knee, 0.048 * h * self._girth))
-        return limbs
+            ankle = _swung(knee, c, s, below, 0.246 * h)
+            toe = _swung(ankle, c, s, below + 1.4, 0.09 * h)
+            shoe = Limb("shoe", ankle, toe, 0.026 * h)
+            shank = Limb("trousers", knee, ankle, 0.034 * h * self._girth)
+            legs.append([shoe, shank, Limb("trousers", top, knee, 0.048 * h * self._girth)])
+        return legs
 
     def _arms(
         self, pose: Pose, chest: Point, forward: Point, left: Point, up: Point
-    ) -> list[Limb]:
-        h, limbs = self._height_m, list[Limb]()
+    ) -> list[list[Limb]]:
+        h, arms = self._height_m, list[list[Limb]]()
         sides = (
             (0.115 * h, pose.upper_arm_left, pose.elbow_left),
             (-0.115 * h, pose.upper_arm_right, pose.elbow_right),
@@ -151,10 +161,10 @@ class Body:
             bend = _along(_reached(shoulder, forward, up, upper, 0.18 * h), left, 0.25 * side)
             wrist = _reached(bend, forward, up, upper + elbow, 0.145 * h)
             hand = _reached(bend, forward, up, upper + elbow, 0.20 * h)
-            limbs.append(Limb("skin", wrist, hand, 0.024 * h))
-            limbs.append(Limb("shirt", bend, wrist, 0.025 * h * self._girth))
-            limbs.append(Limb("shirt", shoulder, bend, 0.031 * h * self._girth))
-        return limbs
+            palm = Limb("skin", wrist, hand, 0.024 * h)
+            forearm = Limb("shirt", bend, wrist, 0.025 * h * self._girth)
+            arms.append([palm, forearm, Limb("shirt", shoulder, bend, 0.031 * h * self._girth)])
+        return arms
 
     def _blanket(self, pose: Pose, hip: Point, chest: Point) -> list[Limb]:
         if pose.blanket < 0.02:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wban_collect.simulation.activities import Archetype, archetype_of
-from wban_collect.simulation.cell_noise import events, held, smooth_step
+from wban_collect.simulation.cell_noise import events, held, held_at, smooth_rise, smooth_step
 from wban_collect.simulation.subject import SubjectParameters
 
 Floats = NDArray[np.float64]
@@ -26,8 +26,10 @@ _LEVER_M = 0.16  # from the hip joint, about which the trunk leans, up to the be
 _EVENT_CELL_S = 4.0
 _EVENT_DEG, _EVENT_M = 7.0, 0.018
 _MODES_S = 6.5  # how long one stays engaged or not
-_LANE_M = 2.5  # half of the way that a walker goes to and fro before the camera
+_LANE_M = 2.0  # half of the way that a walker goes to and fro before the camera
 _TURN_S = 2.0
+_SETTLE, _SETTLE_MOVE_S = 0x5E, 1.6
+_ENGAGE, _MODE_MOVE_S = 0xE1, 1.2
 
 
 class Movement(NamedTuple):
@@ -85,6 +87,9 @@ class BoutMotion:
         speed = subject.walking_speed_m_s * self.archetype.pace * math.sqrt(self.archetype.gait or 1)
         self._speed_m_s = speed
         self._leg_s = 2.0 * _LANE_M / speed
+        self._settle_size = np.array([1.0, 0.5, 0.8]) * (self.archetype.settle_deg * 1.5 * _RAD)
+        if self.archetype.posture == "lying":
+            self._settle_size[TWIST] *= 3.0
         self._settle_s = self.archetype.settle_s * float(rng.uniform(0.75, 1.3))
         self._mode_s = _MODES_S * float(rng.uniform(0.7, 1.4))
         share = self.archetype.engaged_share
@@ -109,11 +114,34 @@ class BoutMotion:
 
     def engagement(self, t: Floats) -> tuple[Floats, Floats]:
         """How much the activity's own movement shows, 0 to 1, (n,), and its rate."""
-        level, rate = held(self._seed ^ 0xE1, t, self._mode_s, 1.2, 1)
+        level, rate = held(self._seed ^ _ENGAGE, t, self._mode_s, _MODE_MOVE_S, 1)
         # A level is uniform: its rank decides, over a soft edge.
         edge = 1.0 - 2.0 * self._engaged_share
         value, slope, _ = smooth_step((level[:, 0] - edge) * 2.0 + 0.5)
         return value, slope * rate[:, 0] * 2.0
+
+    def seen_angles(self, t: float) -> list[float]:
+        """Pitch, roll, twist and heading at one instant, as far as a picture can show them.
+
+        As `at`, without the sinusoids and fidgets, which move a head by less than a thermal pixel.
+        """
+        level = held_at(self._seed ^ _SETTLE, t, self._settle_s, _SETTLE_MOVE_S, 3)
+        angles = self.posture.tolist()
+        for axis in (PITCH, ROLL, TWIST):
+            angles[axis] += level[axis] * float(self._settle_size[axis])
+        if self._gait is not None:
+            legs = t / self._leg_s + self._lane_phase + 0.5
+            leg = math.floor(legs)
+            turned = smooth_rise((legs - leg - 0.5) * (self._leg_s / _TURN_S) + 0.5)
+            angles[HEADING] += math.pi * (leg - 1.0 + turned)
+        return angles
+
+    def seen_engagement(self, t: float) -> float:
+        """Value of `engagement` at one instant."""
+        if not self._engaged_share:
+            return 0.0
+        level = held_at(self._seed ^ _ENGAGE, t, self._mode_s, _MODE_MOVE_S, 1)[0]
+        return smooth_rise((level - 1.0 + 2.0 * self._engaged_share) * 2.0 + 0.5)
 
     def stride_phase(self, t: Floats) -> tuple[Floats, Floats]:
         """Phase of the stride in rad, (n,), and its rate; the pace wanders."""
@@ -151,12 +179,9 @@ class BoutMotion:
         return _join(groups), _join(engaged)
 
     def _add_settling(self, movement: Movement, t: Floats) -> None:
-        level, rate = held(self._seed ^ 0x5E, t, self._settle_s, 1.6, 3)
-        size = np.array([1.0, 0.5, 0.8]) * (self.archetype.settle_deg * 1.5 * _RAD)
-        if self.archetype.posture == "lying":
-            size[TWIST] *= 3.0
-        movement.angles[:, :3] += level * size
-        movement.rates[:, :3] += rate * size
+        level, rate = held(self._seed ^ _SETTLE, t, self._settle_s, _SETTLE_MOVE_S, 3)
+        movement.angles[:, :3] += level * self._settle_size
+        movement.rates[:, :3] += rate * self._settle_size
 
     def _add_sinusoids(self, movement: Movement, t: Floats) -> None:
         _add(movement, self._still, t, None, None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from wban_collect.clock import Clock
 from wban_collect.errors import DeviceNotFoundError
+from wban_collect.simulation.camera_sensor import SimulatedSensor, control_limits
 from wban_collect.simulation.world import World
 
 log = logging.getLogger(__name__)
@@ -25,16 +26,7 @@ log = logging.getLogger(__name__)
 IDLE_NS = 50_000_000
 """How often a camera that does not run wants to be looked at."""
 
-CONTROL_DELAY_FRAMES = 3
-"""raspberrypi/picamera2 issue 1333: exposure and gain act about three frames late."""
-
-BLANKING_LINES = 32
-"""Shortest vertical blanking of an IMX219 (imx219.c, IMX219_VBLANK_MIN)."""
-
-_LONGEST_FRAME_LINES = 65_535
 _STRIDE_ALIGNMENT = 64
-_AUTO_EXPOSURE_FRAMES = 15
-_LARGEST_GAIN = 10.66  # imx219.c: 256 / (256 - 232)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +50,6 @@ class CameraFaults:
     drop_frames: frozenset[int] = frozenset()
     drop_fraction: float = 0.0
     missing_metadata: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class _Sensor:
-    """The running sensor: all durations in true ns."""
-
-    first_ns: float
-    frame_ns: float
-    line_ns: float
-    exposure_ns: float
-    gain: float
-    pending: list[tuple[int, dict[str, Any]]] = field(
-        default_factory=list[tuple[int, dict[str, Any]]]
-    )
 
 
 class SimulatedRequest:
@@ -178,7 +156,7 @@ class SimulatedPicamera2:
         self._stamp_offset_ns = stamp_offset_ns
         self._keep_truth = keep_truth
         self._configuration: dict[str, Any] = {}
-        self._sensor: _Sensor | None = None
+        self._sensor: SimulatedSensor | None = None
         self._index = 0
         self._is_stalled = self._is_gone = self._is_open = False
         self._is_loop_alive = False
@@ -233,14 +211,7 @@ class SimulatedPicamera2:
     @property
     def camera_controls(self) -> dict[str, tuple[Any, Any, Any]]:
         """Controls that can be set: (least, greatest, default)."""
-        rows = self._rows
-        shortest_us = (rows + BLANKING_LINES) * self._line_time_ns // 1000
-        longest_us = _LONGEST_FRAME_LINES * self._line_time_ns // 1000
-        return {
-            "AnalogueGain": (1.0, _LARGEST_GAIN, 1.0),
-            "ExposureTime": (4 * self._line_time_ns // 1000, longest_us, 20_000),
-            "FrameDurationLimits": (shortest_us, longest_us, 33_333),
-        }
+        return control_limits(self._rows, self._line_time_ns)
 
     def create_video_configuration(
         self,
@@ -287,14 +258,20 @@ class SimulatedPicamera2:
         """Change exposure or gain of the running camera, some frames from now."""
         self._check_controls(controls)
         if self._sensor is not None:
-            acts_at = self._index + CONTROL_DELAY_FRAMES
-            self._sensor.pending.append((acts_at, dict(controls)))
+            self._sensor.set_controls(self._index, dict(controls))
 
     def start(self) -> None:
         """Start sensor and event loop."""
         if self._is_gone or not self._configuration:
             raise RuntimeError("Camera has not been configured")
-        self._sensor = self._new_sensor()
+        self._sensor = SimulatedSensor(
+            self.clock.monotonic_ns() + self._startup_ns,
+            self._rows,
+            self._line_time_ns,
+            self._clock_error,
+            self._configuration["controls"],
+            self._auto_exposure_us,
+        )
         self._index = 0
         self._n_held = 0
         self._is_stalled = False
@@ -339,10 +316,8 @@ class SimulatedPicamera2:
         if sensor is None or not self._is_loop_alive or self._is_stalled or self._is_gone:
             return self.clock.monotonic_ns() + IDLE_NS
         if self._due_ns is None:
-            readout_ns = self._rows * sensor.line_ns
             processing_ns = self._processing_ns + self._rng.exponential(1_000_000.0)
-            end_ns = sensor.first_ns + self._index * sensor.frame_ns + readout_ns
-            self._due_ns = round(end_ns + processing_ns)
+            self._due_ns = round(sensor.last_row_ns(self._index) + processing_ns)
         return self._due_ns
 
     def step(self) -> None:
@@ -365,7 +340,7 @@ class SimulatedPicamera2:
         while sensor is not None and sensor is self._sensor and self.next_due_ns() <= now_ns:
             index, self._due_ns = self._index, None
             self._index += 1
-            self._apply_controls(sensor, index)
+            sensor.advance(index, self._brightness)
             is_lost = self._suffer(self.n_sensor_frames)
             self.n_sensor_frames += 1
             if self._is_stalled or self._is_gone:
@@ -382,15 +357,16 @@ class SimulatedPicamera2:
         is_unlucky = faults.drop_fraction > 0 and self._rng.random() < faults.drop_fraction
         return is_unlucky or number in faults.drop_frames
 
-    def _deliver(self, sensor: _Sensor, index: int) -> None:
-        first_row_ns = sensor.first_ns + index * sensor.frame_ns
-        middle_ns = first_row_ns + self._rows / 2 * sensor.line_ns - sensor.exposure_ns / 2
+    def _deliver(self, sensor: SimulatedSensor, index: int) -> None:
+        middle_ns = round(sensor.middle_ns(index))
         # The interrupt of the frame's start is served some microseconds late.
-        stamp_ns = round(first_row_ns + self._rng.exponential(15_000.0)) + self._stamp_offset_ns
+        interrupt_ns = sensor.first_row_ns(index) + self._rng.exponential(15_000.0)
+        stamp_ns = round(interrupt_ns) + self._stamp_offset_ns
         if self._keep_truth:
-            self.frame_truth.append((stamp_ns, round(middle_ns)))
-        metadata = self._metadata(sensor, stamp_ns)
-        request = SimulatedRequest(metadata, lambda: self._render(round(middle_ns)), self._free)
+            self.frame_truth.append((stamp_ns, middle_ns))
+        missing = self.faults.missing_metadata
+        metadata = {k: v for k, v in sensor.metadata(stamp_ns).items() if k not in missing}
+        request = SimulatedRequest(metadata, lambda: self._render(middle_ns), self._free)
         self._n_held += 1
         self.n_delivered += 1
         callback = self.post_callback
@@ -406,18 +382,6 @@ class SimulatedPicamera2:
     def _free(self) -> None:
         self._n_held -= 1
 
-    def _metadata(self, sensor: _Sensor, stamp_ns: int) -> dict[str, Any]:
-        """Tell what the sensor believes: its microseconds are longer or shorter than true ones."""
-        to_us = (1.0 + self._clock_error) / 1000.0
-        metadata: dict[str, Any] = {
-            "SensorTimestamp": stamp_ns,
-            "ExposureTime": int(sensor.exposure_ns * to_us + 0.001),
-            "FrameDuration": int(sensor.frame_ns * to_us + 0.001),
-            "AnalogueGain": sensor.gain,
-            "DigitalGain": 1.0,
-        }
-        return {k: v for k, v in metadata.items() if k not in self.faults.missing_metadata}
-
     def _render(self, time_ns: int) -> NDArray[np.uint8]:
         main = self._configuration["main"]
         width, height = main["size"]
@@ -425,51 +389,13 @@ class SimulatedPicamera2:
         buffer[:height, :width] = self._world.infrared(time_ns, height, width)
         return buffer
 
-    # The sensor.
+    def _brightness(self, time_ns: int) -> float:
+        return float(self._world.infrared(time_ns, 24, 32).mean())
 
     @property
     def _rows(self) -> int:
         size = self._configuration.get("sensor", {}).get("output_size", (640, 480))
         return int(size[1])
-
-    def _new_sensor(self) -> _Sensor:
-        """Start the sensor with the configured controls, which act at once then."""
-        controls = self._configuration["controls"]
-        line_ns = self._line_time_ns / (1.0 + self._clock_error)
-        n_lines = round(controls["FrameDurationLimits"][0] * 1000 / self._line_time_ns)
-        n_lines = min(max(n_lines, self._rows + BLANKING_LINES), _LONGEST_FRAME_LINES)
-        first_ns = float(self.clock.monotonic_ns() + self._startup_ns)
-        sensor = _Sensor(first_ns, n_lines * line_ns, line_ns, 0.0, 1.0)
-        self._set_exposure(sensor, self._auto_exposure_us or 10_000, 1.0)
-        self._apply(sensor, controls)
-        return sensor
-
-    def _apply_controls(self, sensor: _Sensor, index: int) -> None:
-        """Let what was asked for long enough ago take effect, and the automatic exposure work."""
-        while sensor.pending and sensor.pending[0][0] <= index:
-            self._apply(sensor, sensor.pending.pop(0)[1])
-        is_fixed = "ExposureTime" in self._configuration["controls"] or self._auto_exposure_us
-        if not is_fixed and index % _AUTO_EXPOSURE_FRAMES == 0:
-            brightness = float(self._world.infrared(round(sensor.first_ns), 24, 32).mean())
-            total_us = 1_000_000.0 / (brightness + 1.0)
-            exposure_us = min(total_us, 33_000.0)
-            gain = min(total_us / exposure_us, _LARGEST_GAIN)
-            controls = {"ExposureTime": exposure_us, "AnalogueGain": gain}
-            sensor.pending.append((index + CONTROL_DELAY_FRAMES, controls))
-
-    def _apply(self, sensor: _Sensor, controls: Mapping[str, Any]) -> None:
-        exposure_us = controls.get("ExposureTime")
-        gain = float(controls.get("AnalogueGain", sensor.gain))
-        if exposure_us is None:
-            sensor.gain = gain
-        else:
-            self._set_exposure(sensor, exposure_us, gain)
-
-    def _set_exposure(self, sensor: _Sensor, exposure_us: float, gain: float) -> None:
-        """Expose whole lines, at most a frame less four of them (imx219.c)."""
-        n_lines = max(4, round(exposure_us * 1000 / self._line_time_ns))
-        sensor.exposure_ns = min(n_lines * sensor.line_ns, sensor.frame_ns - 4 * sensor.line_ns)
-        sensor.gain = gain
 
     def _check_controls(self, controls: Mapping[str, Any]) -> None:
         for control in controls:

@@ -23,7 +23,7 @@ _BRIGHTNESS_TIMES_EXPOSURE = 1_000_000.0
 
 
 def control_limits(rows: int, line_time_ns: int) -> dict[str, tuple[Any, Any, Any]]:
-    """Controls that a mode offers: name -> (least, greatest, default), durations in us."""
+    """Give the controls of a mode: name -> (least, greatest, default), durations in us."""
     shortest_us = (rows + BLANKING_LINES) * line_time_ns // 1000
     longest_us = LONGEST_FRAME_LINES * line_time_ns // 1000
     return {

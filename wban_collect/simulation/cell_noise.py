@@ -7,6 +7,9 @@ accelerometer need.
 
 from __future__ import annotations
 
+import functools
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +31,14 @@ def uniform(seed: int, cells: NDArray[np.int64], n_channels: int) -> Floats:
     z = (z ^ (z >> np.uint64(27))) * _MIX_2
     z = z ^ (z >> np.uint64(31))
     return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+@functools.lru_cache(maxsize=4096)
+def _drawn(seed: int, first: int, stop: int, n_channels: int) -> Floats:
+    """Numbers of cells first .. stop - 1; kept, since neighbouring blocks share cells."""
+    numbers = uniform(seed, np.arange(first, stop, dtype=np.int64), n_channels)
+    numbers.flags.writeable = False
+    return numbers
 
 
 def smooth_step(u: Floats) -> tuple[Floats, Floats, Floats]:
@@ -68,13 +79,27 @@ def held(
     position = t / cell_s
     cells = np.floor(position).astype(np.int64)
     first = int(cells.min())
-    span = np.arange(first - 1, int(cells.max()) + 1, dtype=np.int64)
-    levels = 2.0 * uniform(seed, span, n_channels) - 1.0
+    levels = 2.0 * _drawn(seed, first - 1, int(cells.max()) + 1, n_channels) - 1.0
     local = cells - first
     before = levels[local]
     step = levels[local + 1] - before
     rise, rate, _ = smooth_step((position - cells) * (cell_s / move_s))
     return before + step * rise[:, None], step * (rate / move_s)[:, None]
+
+
+def held_at(seed: int, t: float, cell_s: float, move_s: float, n_channels: int) -> list[float]:
+    """Levels of `held` at one instant, without the cost of arrays."""
+    position = t / cell_s
+    cell = math.floor(position)
+    before, after = (2.0 * _drawn(seed, cell - 1, cell + 1, n_channels) - 1.0).tolist()
+    rise = smooth_rise((position - cell) * cell_s / move_s)
+    return [a + (b - a) * rise for a, b in zip(before, after, strict=True)]
+
+
+def smooth_rise(u: float) -> float:
+    """Value of `smooth_step` for one number."""
+    u = min(max(u, 0.0), 1.0)
+    return u * u * u * (u * (u * 6.0 - 15.0) + 10.0)
 
 
 def events(
@@ -93,8 +118,7 @@ def events(
     position = t / cell_s
     cells = np.floor(position).astype(np.int64)
     first = int(cells.min())
-    span = np.arange(first, int(cells.max()) + 1, dtype=np.int64)
-    drawn = uniform(seed, span, n_channels + 3)
+    drawn = _drawn(seed, first, int(cells.max()) + 1, n_channels + 3)
     happens = drawn[:, 0] < probability
     if not happens.any():
         return None

@@ -5,24 +5,27 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from typing import Protocol
 
 from wban_collect.clock import Clock
+
+
+class InterruptingChip(Protocol):
+    """A chip with an interrupt pin."""
+
+    def advance(self, now_ns: int) -> None:
+        """Come up to an instant, so that the edges until then are told."""
+        ...
 
 
 class SimulatedEdges:
     """Implements `wban_collect.gpio.EdgeSource` for one pin of a simulated chip.
 
+    Wired by ``chip.int1 = SimulatedEdges(clock, chip, seed=seed)``, before the chip is set up.
     The chip tells each rising edge (`rise`); `edges_ns` gives its stamp as the kernel would take
     it: `least_latency_ns` later, plus an exponential part, plus about 3 ms in 2 % of the cases
     (another interrupt was being served). Stamps keep their order. An edge is not seen before its
     stamp.
-
-    Parameters
-    ----------
-    settle
-        Brings the chip up to an instant, so that its edges until then are known; the chip's
-        `advance`.
 
     Attributes
     ----------
@@ -33,7 +36,7 @@ class SimulatedEdges:
     def __init__(
         self,
         clock: Clock,
-        settle: Callable[[int], None],
+        chip: InterruptingChip,
         *,
         seed: int = 0,
         least_latency_ns: int = 20_000,
@@ -42,7 +45,7 @@ class SimulatedEdges:
         outlier_ns: int = 3_000_000,
     ) -> None:
         self._clock = clock
-        self._settle = settle
+        self._chip = chip
         self._random = random.Random(seed)
         self._least_latency_ns = least_latency_ns
         self._mean_extra_ns = mean_extra_ns
@@ -69,7 +72,7 @@ class SimulatedEdges:
         """Stamps of all edges since the last call, oldest first; never waits."""
         began = time.thread_time_ns()
         now_ns = self._clock.monotonic_ns()
-        self._settle(now_ns)
+        self._chip.advance(now_ns)
         seen: list[int] = []
         while self._stamps and self._stamps[0] <= now_ns:
             seen.append(self._stamps.popleft())

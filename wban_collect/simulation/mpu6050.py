@@ -61,6 +61,8 @@ class SimulatedMpu6050:
         No noise, no offset, no gain or clock error: counts are exactly round(world / LSB).
     keep_truth
         Remember the true instant of every record read, for `read_instants_ns`.
+    power_on_ns
+        When it got its power; what is written sticks 100 ms later. None: long ago.
 
     Attributes
     ----------
@@ -88,6 +90,7 @@ class SimulatedMpu6050:
         temperature_c: float = 31.0,
         ideal: bool = False,
         keep_truth: bool = False,
+        power_on_ns: int | None = None,
     ) -> None:
         if model not in MODELS:
             raise ValueError(f"simulated MPU model {model!r} is not one of {', '.join(MODELS)}")
@@ -116,7 +119,7 @@ class SimulatedMpu6050:
         self._drift_ppm = 0.0 if ideal else drift_ppm
         self._truth_ns = array("q") if keep_truth else None
         self.unplugged = False
-        self._ready_ns = 0
+        self._ready_ns = 0 if power_on_ns is None else power_on_ns + RESET_NS
         self._reset()
 
     @property

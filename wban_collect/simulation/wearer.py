@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 import math
 import threading
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from wban_collect.simulation.bout_motion import (
     Floats,
     Movement,
 )
-from wban_collect.simulation.cell_noise import bump, smooth_step
+from wban_collect.simulation.cell_noise import bump, smooth_rise, smooth_step
 from wban_collect.simulation.scene import Scene
 from wban_collect.simulation.schedule import Schedule
 from wban_collect.simulation.subject import SubjectParameters
@@ -124,13 +125,14 @@ class SimulatedWearer:
         """Where the body is, for the cameras."""
         t = self._seconds(time_ns)
         index = bisect.bisect_right(self._starts_s, t, lo=1) - 1
-        near = [c for c in (index - 1, index) if 0 <= c < len(self._changes)]
-        for c in near:
+        for c in range(max(index - 1, 0), min(index + 1, len(self._changes))):
             change = self._changes[c]
-            u = (t - change.middle_s) / change.duration_s + 0.5
-            if 0.0 < u < 1.0:
-                weight, _, _ = smooth_step(np.array([u]))
-                return self._bout_pose(c, t).blended(self._bout_pose(c + 1, t), float(weight[0]))
+            u = (t - change.middle_s) / change.duration_s
+            if abs(u) < 0.5:
+                before, after = self._bout_pose(c, t), self._bout_pose(c + 1, t)
+                mixed = before.blended(after, smooth_rise(u + 0.5))
+                lean = change.lean_rad * (1.0 - 4.0 * u * u) ** 3
+                return replace(mixed, pitch=mixed.pitch + lean)
         return self._bout_pose(index, t)
 
     def movement_at(self, t: Floats) -> Movement:
@@ -276,27 +278,27 @@ class SimulatedWearer:
         """Pose of one bout as if it were alone."""
         bout = self._bouts[index]
         archetype = bout.archetype
-        times = np.array([t - self.schedule.bouts[index].start_s])
-        angles = bout.at(times).angles[0]
-        engaged = float(bout.engagement(times)[0][0])
-        stride = float(bout.stride_phase(times)[0][0])
-        hand = 2.0 * math.pi * bout.hand_hz * float(times[0]) + bout.hand_phase
+        t -= self.schedule.bouts[index].start_s
+        angles = bout.seen_angles(t)
+        engaged = bout.seen_engagement(t)
+        stride = float(bout.stride_phase(np.array([t]))[0][0]) if archetype.gait else 0.0
+        hand = 2.0 * math.pi * bout.hand_hz * t + bout.hand_phase
         x_m, hip_m = self._places[index]
         if archetype.gait:
-            x_m = bout.lane_m(float(times[0]))
+            x_m = bout.lane_m(t)
             hip_m += 0.02 * math.cos(2.0 * stride)
         return Pose(
             x_m,
             hip_m,
-            float(angles[PITCH]),
-            float(angles[ROLL]),
-            float(angles[TWIST]),
-            float(angles[HEADING]) + self._whole_turns[index],
+            angles[PITCH],
+            angles[ROLL],
+            angles[TWIST],
+            angles[HEADING] + self._whole_turns[index],
             *legs_of(archetype, stride, archetype.gait),
             *self._arms(bout, engaged, stride, hand),
             table=float(archetype.at_table),
             blanket=float(archetype.under_blanket),
-            breath=math.sin(2.0 * math.pi * self.subject.breathing_hz * float(times[0])),
+            breath=math.sin(2.0 * math.pi * self.subject.breathing_hz * t),
         )
 
     def _arms(

@@ -7,7 +7,7 @@ the whole boot. Between steps both clocks tick at one rate: the kernel slews the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,39 +60,31 @@ class UtcMap:
         return _mapped(times_ns, self.utc_ns[keep], self.monotonic_ns[keep])
 
 
-def utc_from_anchors(anchors: Sequence[ClockAnchor]) -> UtcMap:
-    """Make the map of a boot from its anchors, in the order of their monotonic time.
+def utc_from_anchors(anchors: Iterable[ClockAnchor]) -> UtcMap:
+    """Make the map of a boot from its anchors.
 
-    The points are the synchronised anchors of the last stretch without a step that has any; what came
-    before is mapped by that stretch too. Where the clock was never synchronised, all anchors of the
-    last stretch are taken.
-
-    Raises
-    ------
-    ValueError
-        Without any anchor, or if their monotonic times do not increase.
+    The points are the synchronised anchors of the last stretch without a step that has any; what
+    came before is mapped by that stretch too. Where the clock was never synchronised, all anchors
+    of the last stretch are taken; without any anchor, UTC is the time since boot.
     """
-    if not anchors:
-        raise ValueError("UTC cannot be known without a clock anchor; expected at least one")
-    monotonic_ns = np.array([a.monotonic_ns for a in anchors], dtype=np.int64)
-    realtime_ns = np.array([a.realtime_ns for a in anchors], dtype=np.int64)
-    if np.any(np.diff(monotonic_ns) <= 0):
-        raise ValueError("monotonic times of clock anchors must increase, one at least does not")
+    by_time = {a.monotonic_ns: a for a in anchors}  # of two at one instant the later one
+    ordered = [by_time[time_ns] for time_ns in sorted(by_time)]
+    if not ordered:
+        origin = np.zeros(1, dtype=np.int64)
+        return UtcMap(origin, origin, synchronised=False)
+    monotonic_ns = np.array([a.monotonic_ns for a in ordered], dtype=np.int64)
+    realtime_ns = np.array([a.realtime_ns for a in ordered], dtype=np.int64)
     steps, stretch = _steps(monotonic_ns, realtime_ns)
-    synchronised = np.array([a.synchronised for a in anchors], dtype=bool)
+    synchronised = np.array([a.synchronised for a in ordered], dtype=bool)
     any_synchronised = bool(synchronised.any())
-    usable = synchronised if any_synchronised else np.ones(len(anchors), dtype=bool)
+    usable = synchronised if any_synchronised else np.ones(len(ordered), dtype=bool)
     chosen = usable & (stretch == stretch[usable].max())
-    return UtcMap(
-        monotonic_ns[chosen],
-        np.maximum.accumulate(realtime_ns[chosen]),
-        any_synchronised,
-        steps,
-    )
+    utc_ns = np.maximum.accumulate(realtime_ns[chosen])
+    return UtcMap(monotonic_ns[chosen], utc_ns, any_synchronised, steps)
 
 
 def _steps(monotonic_ns: Ints, realtime_ns: Ints) -> tuple[tuple[ClockStep, ...], Ints]:
-    """Steps of the wall clock, and the number of steps before each anchor, (p,)."""
+    """Find steps of the wall clock, and count those before each anchor, (p,)."""
     jumps_ns = np.diff(realtime_ns - monotonic_ns)
     stepped = np.abs(jumps_ns) > STEP_NS
     steps = tuple(

@@ -40,14 +40,14 @@ from wban_dataset.recording.fitted_clock import ClockFit
 
 Knot = tuple[int, int, float]  # index, time in ns, its 1-sigma uncertainty in ns
 
-# Edges are dense and tight enough for the short window; polls bound a clock to some 0.1 ms only over
+# Edges are dense and tight enough for the short window; polls bound a clock to 0.1 ms only over
 # the long one.
 EDGE_WINDOW_S = 12.0
 POLL_WINDOW_S = 40.0
 MIN_WINDOW_PERIODS = 32  # for slow streams
 MIN_EDGES = 3
 MIN_EDGES_FOR_LATENCY = 8
-DEFAULT_LATENCY_NS = 40_000.0  # median of an interrupt's latency above the least, until it is seen
+DEFAULT_LATENCY_NS = 40_000.0  # median latency above the least, until it is seen
 
 RATE_LIMIT = 0.2  # an MPU-6050's own oscillator is off by 15 % at worst
 RATE_SIGMA = 0.07

@@ -1,5 +1,5 @@
 # pyright: basic, reportIndexIssue=false, reportArgumentType=false, reportReturnType=false
-# h5py's own types are incomplete: whatever stands in a file is a Group | Dataset | Datatype to them.
+# h5py's types are incomplete: whatever stands in a file is a Group | Dataset | Datatype.
 """Writing the datasets of ``session.h5`` as `layout` describes them, and their digests.
 
 The bytes of the file depend on what is written and on nothing else: no times, no random numbers.

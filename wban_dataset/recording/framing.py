@@ -30,8 +30,11 @@ NONCE_BYTES = 16
 
 SEGMENT_MAGIC = b"\x89WBJ\r\n\x1a\n"
 RECORD_MAGIC = b"\xb5WJ\xe7"
-SEGMENT_HEADER = struct.Struct("<8sHHI16sQI")
-RECORD_HEADER = struct.Struct("<4s16sB3xIIQQII")
+_SEGMENT_FIELDS = struct.Struct("<8sHHI16sQ")
+_RECORD_FIELDS = struct.Struct("<4s16sB3xIIQQI")
+_CRC = struct.Struct("<I")
+SEGMENT_HEADER = struct.Struct(_SEGMENT_FIELDS.format + "I")
+RECORD_HEADER = struct.Struct(_RECORD_FIELDS.format + "I")
 
 SEGMENT_NAME = re.compile(r"(\d{6,9})\.wbj")
 Buffer = bytes | bytearray | memoryview
@@ -99,10 +102,14 @@ class RecordHeader(NamedTuple):
         return RECORD_HEADER.size + self.length
 
 
-def pack_record_header(header: RecordHeader) -> bytes:
+def pack_record_header(
+    nonce: bytes, kind: int, segment: int, offset: int, sequence: int, length: int, payload_crc: int
+) -> bytes:
     """Make the 56 bytes before a payload."""
-    fields = RECORD_HEADER.pack(RECORD_MAGIC, *header, 0)[:-4]
-    return fields + zlib.crc32(fields).to_bytes(4, "little")
+    fields = _RECORD_FIELDS.pack(
+        RECORD_MAGIC, nonce, kind, segment, offset, sequence, length, payload_crc
+    )
+    return fields + _CRC.pack(zlib.crc32(fields))
 
 
 def parse_record_header(raw: Buffer) -> RecordHeader | None:
@@ -127,10 +134,10 @@ class SegmentHeader(NamedTuple):
 
 def pack_segment_header(segment: int, nonce: bytes, first_sequence: int) -> bytes:
     """Make the first 44 bytes of a segment."""
-    fields = SEGMENT_HEADER.pack(
-        SEGMENT_MAGIC, FORMAT_VERSION, SEGMENT_HEADER.size, segment, nonce, first_sequence, 0
-    )[:-4]
-    return fields + zlib.crc32(fields).to_bytes(4, "little")
+    fields = _SEGMENT_FIELDS.pack(
+        SEGMENT_MAGIC, FORMAT_VERSION, SEGMENT_HEADER.size, segment, nonce, first_sequence
+    )
+    return fields + _CRC.pack(zlib.crc32(fields))
 
 
 def parse_segment_header(raw: Buffer) -> SegmentHeader | None:

@@ -26,7 +26,6 @@ from wban_dataset.recording.framing import (
     Damage,
     JournalVersionError,
     Record,
-    RecordHeader,
     pack_record_header,
     pack_segment_header,
     segment_paths,
@@ -157,8 +156,10 @@ class JournalWriter:
         """
         if self._closed:
             raise ValueError("append to a closed journal")
-        views = [memoryview(buffer).cast("B") for buffer in buffers if memoryview(buffer).nbytes]
-        length = sum(map(len, views))
+        length = crc = 0
+        for buffer in buffers:
+            crc = zlib.crc32(buffer, crc)
+            length += buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)
         record_bytes = RECORD_HEADER.size + length
         if SEGMENT_HEADER.size + record_bytes > self._segment_bytes:
             raise ValueError(
@@ -167,11 +168,8 @@ class JournalWriter:
             )
         self._make_room(record_bytes, now_ns)
         sequence, segment, offset = self._written
-        crc = 0
-        for view in views:
-            crc = zlib.crc32(view, crc)
-        header = RecordHeader(self._nonce, kind, segment, offset, sequence, length, crc)
-        self._write_all(self._fd, [memoryview(pack_record_header(header)), *views], offset)
+        header = pack_record_header(self._nonce, kind, segment, offset, sequence, length, crc)
+        self._write_all(self._fd, [header, *buffers], record_bytes, offset)
         self._written = Position(sequence + 1, segment, offset + record_bytes)
         return sequence
 
@@ -245,7 +243,7 @@ class JournalWriter:
         fd = -1
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            self._write_all(fd, [memoryview(header)], 0)
+            self._write_all(fd, [header], len(header), 0)
             sync_directory(self._directory)
         except OSError as error:
             if fd >= 0:
@@ -269,22 +267,30 @@ class JournalWriter:
                 os.close(self._fd)
                 self._fd = -1
 
-    def _write_all(self, fd: int, views: list[memoryview], offset: int) -> None:
-        """Write the buffers at `offset` of the segment, or leave nothing of them there."""
-        position = offset
+    def _write_all(self, fd: int, buffers: list[Buffer], n_bytes: int, offset: int) -> None:
+        """Write the buffers, `n_bytes` together, at `offset`, or leave nothing of them there."""
         try:
-            while views:
-                n_written = self._write(fd, views[:_MAX_BUFFERS], position)
-                if n_written <= 0:
-                    raise OSError(errno.EIO, "nothing was written")
-                position += n_written
-                views = _after(views, n_written)
+            n_written = self._write(fd, buffers[:_MAX_BUFFERS], offset)
+            if n_written != n_bytes:
+                self._write_rest(fd, buffers, n_written, offset)
         except OSError as error:
             # What stays if this fails as well is overwritten by the next record, or does not
             # verify: its payload is not whole.
             with suppress(OSError):
                 os.ftruncate(fd, offset)
             raise _write_error(error, f"record in {self._directory}") from error
+
+    def _write_rest(self, fd: int, buffers: list[Buffer], n_written: int, offset: int) -> None:
+        """Go on after a short write, or with more buffers than one call takes."""
+        views = [memoryview(buffer).cast("B") for buffer in buffers if memoryview(buffer).nbytes]
+        while True:
+            if n_written <= 0:
+                raise OSError(errno.EIO, "nothing was written")
+            offset += n_written
+            views = _after(views, n_written)
+            if not views:
+                return
+            n_written = self._write(fd, views[:_MAX_BUFFERS], offset)
 
 
 def _after(buffers: list[memoryview], n_bytes: int) -> list[memoryview]:

@@ -40,6 +40,9 @@ TEXT = "text"
 CHUNK_BYTES = 192 * 1024
 """Bytes of a chunk before compression; the format asks for 64 to 256 KiB."""
 
+EEPROM = "eeprom"
+"""Calibration that has a dataset of its own; other arrays are attributes of the group."""
+
 DEFAULT_GROUPS: Mapping[StreamKind, str] = {
     "accel": "accel",
     "thermal": "thermal",
@@ -229,12 +232,12 @@ HEALTH: tuple[Column, ...] = (
 QUALITY: tuple[Column, ...] = (
     _column("stream", TEXT, "stream"),
     _column("effective_rate_hz", "<f8", "stream", units="Hz"),
-    _column("jitter_p50_ns", "<f8", "stream"),
-    _column("jitter_p99_ns", "<f8", "stream"),
+    _column("jitter_p50_ns", "<i8", "stream"),
+    _column("jitter_p99_ns", "<i8", "stream"),
     _column("n_gaps", "<i8", "stream"),
     _column("n_lost", "<i8", "stream"),
     _column("clipped_fraction", "<f8", "stream", units="1"),
-    _column("unc_p99_ns", "<f8", "stream"),
+    _column("unc_p99_ns", "<i8", "stream"),
 )
 
 PROVENANCE: tuple[Column, ...] = (
@@ -288,7 +291,9 @@ def stream_data_attributes(spec: StreamSpec) -> dict[str, Any]:
 
 def stream_attributes(spec: StreamSpec) -> dict[str, Any]:
     """Attributes of a stream's group that are known before its first sample."""
+    matrices = {name: array for name, array in spec.calibration.items() if name != EEPROM}
     return {
+        **matrices,
         **spec.attributes,
         "NX_class": "NXdata",
         "signal": "data",
@@ -300,6 +305,21 @@ def stream_attributes(spec: StreamSpec) -> dict[str, Any]:
         "evidence": spec.evidence,
         "mounting": np.asarray(spec.mounting, dtype="<f8").reshape(3, 3),
     }
+
+
+def default_attributes(spec: StreamSpec, emissivity: float) -> dict[str, Any]:
+    """Attributes that every group of a kind has, where the device does not state them."""
+    if spec.kind == "thermal":
+        return {
+            "emissivity": emissivity,
+            "reflected_offset_c": REFLECTED_OFFSET_C,
+            "refresh_hz": spec.sampling_rate_hz,
+            "pattern": "",
+            "adc_bits": 0,
+        }
+    if spec.kind == "infrared":
+        return {"rule": "every frame", "line_time_ns": 0}
+    return {"group_delay_ns": 0, "range": float(np.iinfo(np.int16).max * spec.scale_factor)}
 
 
 def scales(spec: StreamSpec) -> dict[str, Any]:

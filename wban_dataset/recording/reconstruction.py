@@ -7,42 +7,42 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wban_dataset.recording import layout
+from wban_dataset.recording.clock_anchors import UtcMap, utc_from_anchors
 from wban_dataset.recording.evidence import Evidence
-from wban_dataset.recording.framing import segment_paths
 from wban_dataset.recording.journal_index import JournalIndex, StreamIndex
-from wban_dataset.recording.layout import BLOCK_COLUMNS, TABLES, WARM_UP_NS, Column
+from wban_dataset.recording.quality import QualityAccumulator, StreamQuality
+from wban_dataset.recording.store import Table
 from wban_dataset.recording.streams import ClockAnchor, Gap, Label, StreamSpec
-from wban_dataset.recording.timebase import StampInputs, count_missing, stamp
-
-Values = NDArray[Any] | list[str]
-Table = dict[str, Values]
+from wban_dataset.recording.timebase import StampedStream, StampInputs, count_missing
 
 DEFAULT_COMMIT_INTERVAL_NS = 500_000_000
-N_SEGMENTS = 1 << 16
+N_SEGMENT_NUMBERS = 1 << 16
 PERIOD_ROWS = 64
 MIN_PERIOD_STEPS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class StreamStamps:
-    """Times of one stream's rows, (n,) each."""
+def stamp_inputs(stream: StreamIndex) -> StampInputs:
+    """Gather what the stamps of a stream of a journal are made from."""
+    spec = stream.spec
+    return assembled_stamp_inputs(
+        {**layout.stream_attributes(spec), **spec.attributes},
+        {name: stream.evidence(name) for name in stream.reads},
+        stream.segment_of_read(),
+        {column.name: stream.column(column.name) for column in layout.BLOCK_COLUMNS[spec.kind]},
+        spec.sample_shape[0],
+    )
 
-    monotonic_ns: NDArray[np.int64]
-    time_unc_ns: NDArray[np.int32]
 
-
-def stamp_inputs(
-    spec_attributes: Mapping[str, Any],
-    kind: Any,
-    evidence_kind: Any,
-    sampling_rate_hz: float,
+def assembled_stamp_inputs(
+    attributes: Mapping[str, Any],
     reads: Mapping[str, NDArray[Any]],
     segment_of_read: NDArray[np.int64],
     columns: Mapping[str, NDArray[Any]],
@@ -50,44 +50,30 @@ def stamp_inputs(
 ) -> StampInputs:
     """Gather what stamps are made from, whether it comes from a journal or from a sealed file."""
     return StampInputs(
-        kind=kind,
+        kind=attributes["kind"],
         evidence=Evidence.from_columns(
-            evidence_kind,
-            1e9 / sampling_rate_hz,
-            int(spec_attributes.get("watermark", 0)),
+            attributes["evidence"],
+            1e9 / float(attributes["sampling_rate_hz"]),
+            int(attributes.get("watermark", 0)),
+            first_index=reads["first_index"],
+            n=reads["n"],
             segment=segment_of_read,
-            **reads,
+            read_start_ns=reads["read_start_ns"],
+            read_end_ns=reads["read_end_ns"],
+            edge_ns=reads["edge_ns"],
+            fifo_level=reads["fifo_level"],
+            chip_ticks=reads["chip_ticks"],
         ),
         columns=columns,
-        rows=int(spec_attributes.get("sensor_rows", n_picture_rows)),
-        line_time_ns=int(spec_attributes.get("line_time_ns", 0)),
+        rows=int(attributes.get("sensor_rows", n_picture_rows)),
+        line_time_ns=int(attributes.get("line_time_ns", 0)),
     )
-
-
-def index_stamp_inputs(stream: StreamIndex) -> StampInputs:
-    """Gather what the stamps of a stream of a journal are made from."""
-    spec = stream.spec
-    return stamp_inputs(
-        spec.attributes,
-        spec.kind,
-        spec.evidence,
-        spec.sampling_rate_hz,
-        {name: stream.evidence(name) for name in stream.reads},
-        stream.segment_of_read(),
-        {column.name: stream.column(column.name) for column in BLOCK_COLUMNS[spec.kind]},
-        spec.sample_shape[0],
-    )
-
-
-def fit_stream(stream: StreamIndex) -> StreamStamps:
-    """Fit the stamps of a stream's rows."""
-    return StreamStamps(*stamp(index_stamp_inputs(stream)))
 
 
 def unwrapped_segments(segments: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """Undo the wrap of the 16 bit segment numbers, (n,)."""
+    """Undo the wrap of the file's 16 bit segment numbers, (n,)."""
     steps = np.diff(segments.astype(np.int64), prepend=0)
-    return np.cumsum(steps % N_SEGMENTS)
+    return np.cumsum(steps % N_SEGMENT_NUMBERS)
 
 
 def resolved_gaps(stream: StreamIndex, monotonic_ns: NDArray[np.int64]) -> list[Gap]:
@@ -107,8 +93,7 @@ def resolved_gaps(stream: StreamIndex, monotonic_ns: NDArray[np.int64]) -> list[
         countable = before_ns and after_ns and stream.spec.kind != "infrared"
         if countable and any(not gap.exact for gap in bounded):
             period_ns = _local_period_ns(monotonic_ns, row, stream.spec.period_ns)
-            n_missing = count_missing(before_ns, after_ns, period_ns)
-            bounded = _shared(bounded, n_missing)
+            bounded = _shared(bounded, count_missing(before_ns, after_ns, period_ns))
         resolved += bounded
     return resolved
 
@@ -143,7 +128,7 @@ def damage_gaps(index: JournalIndex) -> list[Gap]:
     return [
         Gap(
             stream="",
-            start_ns=stretch.before_ns,
+            start_ns=stretch.before_ns or stretch.after_ns,
             stop_ns=stretch.after_ns or stretch.before_ns,
             n_missing=0 if stretch.damage.n_missing_records == 0 else -1,
             cause="journal damaged",
@@ -154,10 +139,34 @@ def damage_gaps(index: JournalIndex) -> list[Gap]:
 
 
 def n_lost(stream: StreamIndex, gaps: Iterable[Gap], index: JournalIndex) -> int:
-    """Samples that a stream has lost: those of its gaps, and those that only the end record tells."""
+    """Count what a stream has lost: its gaps, and what the end record tells beyond them."""
     n_stated = sum(max(0, found.gap.n_missing) for found in stream.gaps)
     n_at_end = index.end.n_lost.get(stream.spec.name, 0) if index.end else 0
     return sum(max(0, gap.n_missing) for gap in gaps) + max(0, n_at_end - n_stated)
+
+
+def stream_attributes(
+    index: JournalIndex, stream: StreamIndex, gaps: Iterable[Gap], effective_rate_hz: float
+) -> dict[str, Any]:
+    """Attributes of a stream's group."""
+    spec = stream.spec
+    return {
+        **layout.default_attributes(spec, index.header.emissivity),
+        **layout.stream_attributes(spec),
+        "effective_rate_hz": effective_rate_hz,
+        "n_lost": n_lost(stream, gaps, index),
+    }
+
+
+def add_times(
+    quality: QualityAccumulator, stream: StreamIndex, stamps: StampedStream, gaps: Iterable[Gap]
+) -> None:
+    """Give a stream's quality everything but its counts."""
+    segments = stream.segments()
+    quality.add_stamps(stamps.monotonic_ns, stamps.time_unc_ns, segments)
+    quality.add_arrivals(stamps.lateness_ns)
+    for gap in gaps:
+        quality.add_gap(gap)
 
 
 def warmed_up(
@@ -168,11 +177,11 @@ def warmed_up(
     Without a known power-up the recording's start is taken; a sensor that was missing begins anew.
     """
     power_up_ns = int(spec.attributes.get("power_up_ns", index.header.started_monotonic_ns))
-    warm = monotonic_ns >= power_up_ns + WARM_UP_NS
+    warm = monotonic_ns >= power_up_ns + layout.WARM_UP_NS
     for gap in gaps:
         if gap.cause == "device missing":
-            cold = (monotonic_ns >= gap.start_ns) & (monotonic_ns < gap.stop_ns + WARM_UP_NS)
-            warm &= ~cold
+            warm_again_ns = gap.stop_ns + layout.WARM_UP_NS
+            warm &= ~((monotonic_ns >= gap.start_ns) & (monotonic_ns < warm_again_ns))
     return warm
 
 
@@ -184,37 +193,77 @@ def lost_tail_ns(index: JournalIndex) -> int:
     """
     if index.end is not None:
         return 0
-    interval_ns = int(index.header.attributes.get("commit_interval_ns", DEFAULT_COMMIT_INTERVAL_NS))
+    stated = index.header.attributes.get("commit_interval_ns", DEFAULT_COMMIT_INTERVAL_NS)
     fsync_ns = max((sample.fsync_p99_ns for sample in index.health), default=0)
-    return 2 * interval_ns + max(fsync_ns, 0)
+    return 2 * int(stated) + max(fsync_ns, 0)
 
 
-def final_labels(labels: Iterable[Label], end_ns: int) -> list[Label]:
+def end_ns(index: JournalIndex, newest_stamps_ns: Iterable[int]) -> int:
+    """When the recording ended: as it says itself, otherwise just after its newest sample."""
+    if index.end is not None:
+        return index.end.monotonic_ns
+    return max(newest_stamps_ns, default=index.header.started_monotonic_ns - 1) + 1
+
+
+def final_labels(labels: Iterable[Label], ended_ns: int) -> list[Label]:
     """Labels as they ended: a later record of the same span replaces the earlier, none runs on."""
     newest: dict[tuple[int, str, str], Label] = {}
     for label in labels:
         newest[label.start_ns, label.label, label.annotator] = label
     ended = [
-        label if label.stop_ns else replace(label, stop_ns=max(end_ns, label.start_ns))
+        label if label.stop_ns else replace(label, stop_ns=max(ended_ns, label.start_ns))
         for label in newest.values()
     ]
     return sorted(ended, key=lambda label: (label.start_ns, label.stop_ns, label.label))
 
 
-def rows_table(group: str, items: Iterable[Any]) -> Table:
-    """Columns of one of `layout.TABLES` from objects with attributes of the same names."""
-    return table(
-        TABLES[group], [[getattr(item, column.name) for column in TABLES[group]] for item in items]
-    )
+def labels_table(index: JournalIndex, ended_ns: int) -> Table:
+    """Labels as they ended; one that still ran ends with the recording."""
+    return table_of(layout.LABELS, final_labels(index.labels, ended_ns))
 
 
-def table(columns: Iterable[Column], rows: list[list[Any]]) -> Table:
-    """Columns from rows of values."""
-    made: Table = {}
-    for i, column in enumerate(columns):
-        values = [row[i] for row in rows]
+def gaps_table(index: JournalIndex, of_streams: Iterable[Gap]) -> Table:
+    """All gaps in the order of their start."""
+    gaps = [*of_streams, *index.other_gaps, *damage_gaps(index)]
+    gaps.sort(key=lambda gap: (gap.start_ns, gap.stop_ns, gap.stream))
+    return table_of(layout.GAPS, gaps)
+
+
+def plain_table(index: JournalIndex, name: str) -> Table:
+    """Give a table that stands in the journal as it is: marks, clock or health."""
+    items: dict[str, list[Any]] = {
+        "marks": sorted(index.marks, key=lambda mark: mark.time_ns),
+        "clock": sorted(index.anchors, key=lambda anchor: anchor.monotonic_ns),
+        "health": sorted(index.health, key=lambda sample: sample.monotonic_ns),
+    }
+    return table_of(layout.TABLES[name], items[name])
+
+
+def table_of(columns: Iterable[layout.Column], items: Iterable[Any]) -> Table:
+    """Columns from objects with attributes of the same names."""
+    listed, made = list(items), Table()
+    for column in columns:
+        values = [getattr(item, column.name) for item in listed]
         made[column.name] = values if column.is_text else np.array(values, dtype=column.dtype)
     return made
+
+
+def quality_table(figures: Mapping[str, StreamQuality]) -> Table:
+    """Quality of every stream, in the order given."""
+    made = table_of(layout.QUALITY[1:], figures.values())
+    return {"stream": list(figures), **made}
+
+
+def utc_map(anchors: Iterable[ClockAnchor]) -> UtcMap | None:
+    """Make the map to UTC from anchors in any order; None where there is no anchor."""
+    by_time = {anchor.monotonic_ns: anchor for anchor in anchors}
+    in_order = [by_time[monotonic_ns] for monotonic_ns in sorted(by_time)]
+    return utc_from_anchors(in_order) if in_order else None
+
+
+def to_utc(map_: UtcMap | None, monotonic_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """UTC of instants; without a map the monotonic time itself, which then says 1970."""
+    return monotonic_ns if map_ is None else map_.to_utc(monotonic_ns)
 
 
 def iso_utc(realtime_ns: int) -> str:
@@ -224,8 +273,15 @@ def iso_utc(realtime_ns: int) -> str:
     return f"{start:%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"
 
 
-def root_attributes(index: JournalIndex, utc_start_ns: int | None) -> dict[str, Any]:
-    """Attributes of the session that its journal tells; `utc_start_ns` None where not known."""
+def start_utc(map_: UtcMap | None, started_monotonic_ns: int) -> str:
+    """When a session started, "" where the machine never knew the true time."""
+    if map_ is None or not map_.synchronised:
+        return ""
+    return iso_utc(int(map_.to_utc(np.array([started_monotonic_ns], dtype=np.int64))[0]))
+
+
+def root_attributes(index: JournalIndex, map_: UtcMap | None) -> dict[str, Any]:
+    """Attributes of the session that its journal tells."""
     header = index.header
     return {
         **header.attributes,
@@ -237,8 +293,8 @@ def root_attributes(index: JournalIndex, utc_start_ns: int | None) -> dict[str, 
         "host": header.host,
         "wban_version": header.wban_version,
         "started_monotonic_ns": header.started_monotonic_ns,
-        "start_utc": "" if utc_start_ns is None else iso_utc(utc_start_ns),
-        "clock_synchronised": utc_start_ns is not None,
+        "start_utc": start_utc(map_, header.started_monotonic_ns),
+        "clock_synchronised": map_ is not None and map_.synchronised,
         "complete": index.end is not None and not index.is_damaged,
         "recovered": index.end is None,
         "end_reason": index.end.reason if index.end else "",
@@ -247,13 +303,3 @@ def root_attributes(index: JournalIndex, utc_start_ns: int | None) -> dict[str, 
         "replay_source": header.replay_source,
         "continues": header.continues,
     }
-
-
-def is_synchronised(anchors: Iterable[ClockAnchor]) -> bool:
-    """Whether the machine knew the true time at any moment."""
-    return any(anchor.synchronised for anchor in anchors)
-
-
-def segment_names(index: JournalIndex) -> list[str]:
-    """File names of the journal's segments, in order."""
-    return [path.name for _, path in segment_paths(index.directory)]

@@ -330,14 +330,12 @@ def _complaint_of_block(block: SampleBlock) -> str:
         if not name or not column.ndim or len(column) != len(block.data):
             return f"column {name!r} is of shape {column.shape}, expected {len(block.data)} rows"
     read = block.read
-    numbers = (block.first_index, block.segment, read.fifo_level, read.chip_ticks)
     times_ns = (read.read_start_ns, read.read_end_ns, read.edge_ns)
+    numbers = (block.first_index, block.segment, read.fifo_level, read.chip_ticks, *times_ns)
     if min(numbers) < 0:
-        return "a negative index, segment, fill level or tick"
-    if min(times_ns) < 0:
-        return "a negative time"
-    if max(*numbers, *times_ns) > _INT64_MAX:
-        return f"number {max(*numbers, *times_ns)} is beyond 64 bits"
+        return "a negative time" if min(times_ns) < 0 else "a negative index, level or tick"
+    if max(numbers) > _INT64_MAX:
+        return f"number {max(numbers)} is beyond 64 bits"
     return ""
 
 

@@ -28,12 +28,14 @@ __all__ = [
     "Evidence",
     "RefitSource",
     "StampInputs",
+    "StampedStream",
     "camera_midpoints",
     "count_missing",
     "fit",
     "fit_clock",
     "refit",
     "stamp",
+    "stamped",
     "thermal_midpoints",
 ]
 
@@ -64,6 +66,24 @@ class StampInputs:
     boottime_offset_ns: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class StampedStream:
+    """Stamps of a stream.
+
+    Attributes
+    ----------
+    monotonic_ns, time_unc_ns
+        Times and their 1-sigma uncertainties, (n,) each.
+    lateness_ns
+        How much later than the fitted time the evidence of each read came, (r,): the interrupt if
+        one was stamped, otherwise the end of the read that saw the newest sample.
+    """
+
+    monotonic_ns: Ints
+    time_unc_ns: Uncertainties
+    lateness_ns: Ints
+
+
 class RefitSource(Protocol):
     """An opened session, as far as its stamps are concerned."""
 
@@ -83,11 +103,24 @@ def refit(session: RefitSource) -> dict[str, Ints]:
 
 def stamp(inputs: StampInputs) -> tuple[Ints, Uncertainties]:
     """Stamps of a stream and their 1-sigma uncertainties in ns, (n,) each; strictly increasing."""
-    if inputs.evidence.kind == "sensor":
-        return _camera_stamps(inputs)
-    clock = fit_clock(inputs.evidence)
-    monotonic_ns, time_unc_ns = _all_stamps(clock, midpoints=inputs.kind == "thermal")
-    return _increasing(monotonic_ns) if inputs.kind == "thermal" else monotonic_ns, time_unc_ns
+    stamped_stream = stamped(inputs)
+    return stamped_stream.monotonic_ns, stamped_stream.time_unc_ns
+
+
+def stamped(inputs: StampInputs) -> StampedStream:
+    """Stamp a stream, and tell how late the evidence of each read was."""
+    evidence = inputs.evidence
+    if evidence.kind == "sensor":
+        return _stamped_by_sensor(inputs)
+    clock = fit_clock(evidence)
+    midpoints = inputs.kind == "thermal"
+    monotonic_ns, time_unc_ns = _all_stamps(clock, midpoints=midpoints)
+    if midpoints:
+        monotonic_ns = _increasing(monotonic_ns)
+    index = np.where(evidence.has_edge, evidence.edge_index, evidence.newest_index)
+    arrived_ns = np.where(evidence.has_edge, evidence.edge_ns, evidence.read_end_ns)
+    reads = np.arange(evidence.n_reads, dtype=np.int64)
+    return StampedStream(monotonic_ns, time_unc_ns, arrived_ns - clock.instants(index, reads))
 
 
 def fit(evidence: Evidence) -> tuple[Ints, Uncertainties]:
@@ -133,15 +166,22 @@ def count_missing(last_ns: int, first_ns: int, period_ns: float) -> int:
     return max(round((first_ns - last_ns) / period_ns) - 1, 0)
 
 
-def _camera_stamps(inputs: StampInputs) -> tuple[Ints, Uncertainties]:
-    monotonic_ns = camera_midpoints(
-        inputs.columns["sensor_ns"].astype(np.int64),
-        inputs.columns["exposure_ns"].astype(np.int64),
-        inputs.rows,
-        inputs.line_time_ns,
-        inputs.boottime_offset_ns,
+def _stamped_by_sensor(inputs: StampInputs) -> StampedStream:
+    monotonic_ns = _increasing(
+        camera_midpoints(
+            inputs.columns["sensor_ns"].astype(np.int64),
+            inputs.columns["exposure_ns"].astype(np.int64),
+            inputs.rows,
+            inputs.line_time_ns,
+            inputs.boottime_offset_ns,
+        )
     )
-    return _increasing(monotonic_ns), inputs.columns["stamp_unc_ns"].astype(np.int32)
+    newest_row = np.cumsum(inputs.evidence.n) - 1
+    return StampedStream(
+        monotonic_ns,
+        inputs.columns["stamp_unc_ns"].astype(np.int32),
+        inputs.evidence.read_end_ns - monotonic_ns[newest_row],
+    )
 
 
 def _all_stamps(clock: ClockFit, *, midpoints: bool) -> tuple[Ints, Uncertainties]:

@@ -87,7 +87,7 @@ def errors() -> dict[str, Any]:
         for address in (0x70, 0x71, 0x72, 0x73, 0x74)
     }
     two_reads = failure(
-        lambda: bus._transfer(0x53, i2c_msg.read(0x53, 1), i2c_msg.read(0x53, 1))  # noqa: SLF001
+        lambda: bus._transfer(0x53, i2c_msg.read(0x53, 1), i2c_msg.read(0x53, 1))
     )
     bus.close()
     return {**failures, "two reads": two_reads}

@@ -30,7 +30,7 @@ E: MINOR=1
 
 
 def messages_of(arg):
-    """The i2c_msg array of an i2c_rdwr_ioctl_data, and the buffers they point to (x86-64, Arm64)."""
+    """The messages of an i2c_rdwr_ioctl_data (64-bit layout), and where their bytes go."""
     head = arg.resolve(0, 16)
     n_messages = struct.unpack_from("<QI", bytes(head.retrieve()))[1]
     array = head.resolve(0, 16 * n_messages)

@@ -1,0 +1,109 @@
+"""A study of simulated people, each recorded by the real drivers in virtual time."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+from wban_collect.assembly import Simulation, simulated_parts
+from wban_collect.config import Config
+from wban_collect.plan import Request, make_plan
+from wban_collect.recorder import Recorder
+from wban_collect.sealing import SealOutcome, seal_session
+from wban_collect.session_folder import new_session_id
+
+FIRST_DAY_NS = int(datetime(2026, 1, 5, 8, tzinfo=UTC).timestamp()) * 1_000_000_000
+"""Simulated wall time at which the first participant begins; each next one a day later."""
+
+DAY_NS = 86_400_000_000_000
+START_NS = 1_000_000_000_000
+ACTIVITY = "mixed"
+SEALED = "session.h5"
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study to be simulated; the same plan makes the same sessions, to the byte."""
+
+    config: Config
+    activities: tuple[str, ...]
+    n_subjects: int
+    duration_s: float
+    out: Path
+    seed: int
+
+
+@dataclass(frozen=True)
+class StudySession:
+    """One session of the study, and how its sealing ended."""
+
+    subject: str
+    folder: Path
+    outcome: SealOutcome | None
+
+
+def simulate_study(plan: StudyPlan, n_workers: int = 1) -> Iterator[StudySession]:
+    """Record every participant; sessions that are sealed already are kept as they are.
+
+    Yields each session as it is done, on `n_workers` processes in any order.
+    """
+    numbers = range(1, plan.n_subjects + 1)
+    if n_workers == 1:
+        yield from (simulate_participant(plan, number) for number in numbers)
+        return
+    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
+        futures: list[Future[StudySession]] = [
+            pool.submit(simulate_participant, plan, number) for number in numbers
+        ]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def simulate_participant(plan: StudyPlan, number: int) -> StudySession:
+    """Record and seal one participant; a session that an earlier run left unfinished is redone."""
+    from wban_collect.simulation.people import study_participant
+
+    subject = f"S{number:02d}"
+    begin_ns = FIRST_DAY_NS + (number - 1) * DAY_NS
+    day = datetime.fromtimestamp(begin_ns // 1_000_000_000, tz=UTC)
+    folder = plan.out / f"{day:%Y%m%dT%H%M%SZ}_{subject}_{ACTIVITY}"
+    if (folder / SEALED).exists() and not (folder / "journal").exists():
+        return StudySession(subject, folder, None)
+    shutil.rmtree(folder, ignore_errors=True)
+    person = study_participant(plan.activities, plan.duration_s, plan.seed, number)
+    person.begin(START_NS)
+    identity = hashlib.blake2b(f"{plan.seed} {number}".encode(), digest_size=16).digest()
+    parts = simulated_parts(
+        plan.config,
+        Simulation(
+            person,
+            1000 * plan.seed + number,
+            plan.config.simulation.chip_errors,
+            START_NS,
+            begin_ns,
+            label_source="live",
+        ),
+    )
+    request = Request(
+        subject,
+        ACTIVITY,
+        plan.out,
+        int(plan.duration_s * 1e9),
+        simulated=True,
+        virtual=True,
+        session_id=new_session_id(begin_ns, identity[:10]),
+        boot_id=f"{identity.hex()[:8]}-simulated",
+        host="simulated",
+        folder=folder.name,
+    )
+    Recorder(parts, make_plan(request, plan.config, parts.clock)).run()
+    return StudySession(subject, folder, seal_session(folder))
