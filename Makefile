@@ -33,8 +33,8 @@ benchmarks: $(VENV)/.ready-test
 
 camera-rig: $(CAMERA_RIG)/.ready
 
-$(CAMERA_RIG)/.ready:
-	tests/system/camera/make_rig.sh $(CAMERA_RIG)
+$(CAMERA_RIG)/.ready: | $(VENV)/bin/python
+	PYTHON=$(VENV)/bin/python tests/system/camera/make_rig.sh $(CAMERA_RIG)
 	touch $@
 
 $(VENV)/bin/python:

@@ -43,7 +43,7 @@ def real_parts(config: Config, eeprom_folder: Path) -> Parts:
         for number in _bus_numbers(config)
     ]
     cameras = [
-        CameraPart(_camera(entry, SystemClock(), None), SystemClock()) for entry in config.infrared
+        CameraPart(_camera(entry, SystemClock()), SystemClock()) for entry in config.infrared
     ]
     return Parts(
         buses=buses,
@@ -109,7 +109,8 @@ def simulated_parts(config: Config, simulation: Simulation) -> Parts:
             clock_error=_clock_error("camera", simulation, 900 + index),
             threaded=not virtual,
         )
-        cameras.append(CameraPart(_camera(entry, clock, camera.open), clock))
+        device = _camera(entry, clock, open_camera=camera.open, boottime_offset_ns=_no_offset)
+        cameras.append(CameraPart(device, clock))
         if virtual:
             own_workers.append(camera)
     clock = simulation.clock()
@@ -188,10 +189,9 @@ def _thermal(
     return _construct(entry.driver, _device_name(entry), bus, clock, settings)
 
 
-def _camera(
-    entry: InfraredConfig, clock: Clock, open_camera: Callable[[], Any] | None
-) -> FrameDevice:
-    settings = {
+def _camera(entry: InfraredConfig, clock: Clock, **stack: Any) -> FrameDevice:
+    """Make the driver; `stack` replaces the camera software for a simulated one."""
+    settings: dict[str, Any] = {
         "stream": stream_name(entry.name, "infrared"),
         "camera_index": entry.camera,
         "sensor": entry.sensor,
@@ -204,8 +204,8 @@ def _camera(
         "exposure_us": entry.exposure_us,
         "gain": entry.gain,
         "placement": entry.placement,
-        "open_camera": open_camera,
         "sensor_size": entry.sensor_size,
+        **stack,
     }
     if entry.thermal_to_infrared is not None:
         settings["calibration"] = {"thermal_to_infrared": np.array(entry.thermal_to_infrared)}
@@ -264,6 +264,11 @@ def _gpio_edges(entry: MotionConfig) -> EdgeSource | None:
     if entry.interrupt_line is None:
         return None
     return GpiodEdges(entry.gpio_chip, entry.interrupt_line)
+
+
+def _no_offset() -> int:
+    """CLOCK_BOOTTIME against CLOCK_MONOTONIC of a simulated camera."""
+    return 0
 
 
 def _virtual_anchor(clock: Clock) -> Callable[[], ClockAnchor]:

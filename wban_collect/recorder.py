@@ -134,9 +134,10 @@ class Recorder:
     ) -> None:
         self._parts = parts
         self._plan = plan
-        self._on_progress = on_progress or (lambda _progress: None)
+        self._on_progress = on_progress or _say_nothing
         self._delivered: set[str] = set()
         self._announced: dict[str, StreamSpec] = {}
+        self._streams_of: dict[str, set[str]] = {}
         self._progress = Progress()
         self._stop_reason = ""
         self._reservation: SpaceReservation | None = None
@@ -208,6 +209,7 @@ class Recorder:
 
     def _meet(self, device: BusDevice | FrameDevice) -> None:
         """Announce the streams of a device that has been set up, once each."""
+        self._streams_of[device.name] = {spec.name for spec in device.streams}
         for spec in device.streams:
             known = self._announced.get(spec.name)
             if known is None:
@@ -248,7 +250,7 @@ class Recorder:
         return not missing or bool(self._stop_reason)
 
     def _delivers(self, device: BusDevice | FrameDevice) -> bool:
-        names = {spec.name for spec in self._announced.values() if spec.device == device.name}
+        names = self._streams_of.get(device.name, set())
         return bool(names) and names <= self._delivered
 
     def _open_session(self) -> Path:
@@ -318,6 +320,10 @@ class Recorder:
         finally:
             if self._reservation is not None:
                 self._reservation.release()
+
+
+def _say_nothing(_progress: Progress) -> None:
+    """Nobody watches."""
 
 
 def _same_calibration(one: StreamSpec, other: StreamSpec) -> bool:

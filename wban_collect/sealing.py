@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,23 @@ class SealOutcome:
     ----------
     exit_code
         0 clean, 3 sealed with losses.
-    text
-        For a person, one line per stream.
     report
-        The same for a program.
+        What `wban_dataset.recording.sealing.SealReport` says, as plain values.
     """
 
+    folder: Path
     exit_code: int
-    text: str
-    report: dict[str, Any] = field(default_factory=dict[str, Any])
+    report: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The report for a person, a line per stream."""
+        lines = [f"sealed {self.report['path']} ({self.report['file_bytes'] / 1e6:.1f} MB)"]
+        for name, n_rows in self.report["rows"].items():
+            n_lost = self.report["n_lost"].get(name, 0)
+            lines.append(f"  {name:12} {n_rows:9} samples, {n_lost} lost")
+        lines += [f"  {warning}" for warning in self.report["warnings"]]
+        return "\n".join(lines)
 
 
 def seal_session(folder: Path, on_progress: Callable[[float], None] | None = None) -> SealOutcome:
@@ -43,8 +51,8 @@ def seal_session(folder: Path, on_progress: Callable[[float], None] | None = Non
     StorageError
         If it could not be sealed; the journal is kept, and sealing can be tried again.
     """
-    command = [sys.executable, "-m", "wban_dataset.recording.sealing", str(folder), "--json"]
-    # A session of its own: Ctrl-C at the terminal stops the recording, not its sealing.
+    command = [sys.executable, "-m", "wban_dataset.recording.sealing", str(folder), "--progress"]
+    # A process group of its own: Ctrl-C at the terminal stops the recording, not its sealing.
     with subprocess.Popen(  # noqa: S603 - our own module, a path as one argument
         command,
         stdout=subprocess.PIPE,
@@ -53,26 +61,21 @@ def seal_session(folder: Path, on_progress: Callable[[float], None] | None = Non
         text=True,
         start_new_session=True,
     ) as child:
-        report = _follow(child, on_progress)
+        last_line = _follow(child, on_progress)
         complaint = child.stderr.read().strip() if child.stderr else ""
     if child.returncode not in (SEALED, SEALED_WITH_LOSSES):
         raise StorageError(
-            f"{folder} was recorded but not sealed: {complaint or 'the sealing process ended'} "
+            f"{folder} was recorded but not sealed: {complaint or 'the sealing process ended.'} "
             f"Nothing is lost; try again with 'wban-collect seal {folder}'."
         )
-    return SealOutcome(child.returncode, str(report.pop("text", "")), report)
+    return SealOutcome(folder, child.returncode, json.loads(last_line))
 
 
-def _follow(
-    child: subprocess.Popen[str], on_progress: Callable[[float], None] | None
-) -> dict[str, Any]:
-    """Read the child's JSON lines: progress, and in the end the report."""
-    report: dict[str, Any] = {}
+def _follow(child: subprocess.Popen[str], on_progress: Callable[[float], None] | None) -> str:
+    """Read the child's lines of progress, 'done total'; the last line is its report."""
+    line = ""
     for line in child.stdout or ():
-        message: dict[str, Any] = json.loads(line)
-        if "progress" in message:
-            if on_progress is not None:
-                on_progress(float(message["progress"]))
-        else:
-            report = message
-    return report
+        done, _, total = line.partition(" ")
+        if on_progress is not None and done.isdigit() and total.strip().isdigit():
+            on_progress(int(done) / max(int(total), 1))
+    return line

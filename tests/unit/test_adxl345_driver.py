@@ -140,8 +140,8 @@ def test_one_read_drains_the_fifo_and_tells_when_its_level_was_seen() -> None:
 def test_others_may_go_first_every_three_milliseconds() -> None:
     device, bus, _ = started()
     script_drain(bus, list(range(20)))
-    bus.answers[0x30] += [entry(x, 19 - x, int_source=0x82) for x in (9, 18)]
-    del bus.answers[0x32][17], bus.answers[0x32][8]  # those two follow a pause
+    bus.answers[0x30] += [entry(x, 19 - x, int_source=0x82) for x in (8, 17)]
+    del bus.answers[0x32][16], bus.answers[0x32][7]  # those two follow a pause
     steps = list(device.read())
     assert [type(step) for step in steps] == [type(None), type(None), SampleBlock]
     assert steps[-1].data[:, 0].tolist() == list(range(20))
@@ -149,11 +149,10 @@ def test_others_may_go_first_every_three_milliseconds() -> None:
 
 def test_an_overrun_makes_one_gap_and_the_survivors_a_new_segment() -> None:
     device, bus, clock = started()
-    clock.sleep_until_ns(device.next_due_ns())
-    script_drain(bus, [1, 2])
+    clock.sleep_until_ns(device.next_due_ns() - 20 * MS)
+    script_drain(bus, list(range(8)))
     finish(device.read())
-    before_ns = clock.monotonic_ns()
-    clock.sleep_until_ns(before_ns + 1_000 * MS)
+    clock.sleep_until_ns(clock.monotonic_ns() + 1_000 * MS)
     bus.answers[0x38].append(bytes((STREAM_10, 32)))
     bus.answers[0x30].append(entry(7, 1, int_source=0x83))
     bus.answers[0x32].append(entry(8, 0))
@@ -163,7 +162,7 @@ def test_an_overrun_makes_one_gap_and_the_survivors_a_new_segment() -> None:
     # 1 s at 100 Hz, of which the two newest survived.
     assert gap.n_missing == pytest.approx(98, abs=2)
     assert gap.stop_ns - gap.start_ns == pytest.approx(990 * MS, abs=20 * MS)
-    assert (block.first_index, block.segment) == (2, 1)
+    assert (block.first_index, block.segment) == (8, 1)
     assert block.data[:, 0].tolist() == [7, 8]
     # The entry's own transaction told the level: itself and one more.
     assert block.read.read_end_ns - block.read.read_start_ns == 300_000

@@ -325,7 +325,7 @@ def test_subpages_that_came_and_went_are_a_missed_gap(chip, n_periods):
     device = native(chip)
     start(device)
     got = record(device, chip, 4)
-    chip.clock.sleep_until_ns(device.next_due_ns() + n_periods * PERIOD)
+    chip.clock.sleep_until_ns(chip.next_ready_ns + n_periods * PERIOD + 10 * MS)
     got += record(device, chip, 4)
     (gap,) = gaps(got)
     assert (gap.cause, gap.n_missing) == ("missed", n_periods)
@@ -449,7 +449,7 @@ def test_stop_leaves_a_missing_chip_alone(chip):
 @pytest.mark.parametrize("make", [native, adafruit])
 def test_nobody_at_the_address(chip, make):
     chip.errors = [BusError("not acknowledged", 121)]
-    with pytest.raises(DeviceNotFoundError, match="0x33: nobody answers.*i2cdetect"):
+    with pytest.raises(DeviceNotFoundError, match=r"0x33: nobody answers.*i2cdetect"):
         start(make(chip))
 
 
@@ -587,7 +587,7 @@ def test_adafruit_status_loop_ends(chip):
 
 def test_adafruit_refuses_more_than_four_bad_pixels_with_advice(chip):
     chip.eeprom[[100, 200, 300, 400, 500]] |= 1
-    with pytest.raises(DeviceDataError, match='More than 4 outlier.*driver = "mlx90640"'):
+    with pytest.raises(DeviceDataError, match=r'More than 4 outlier.*driver = "mlx90640"'):
         start(adafruit(chip))
 
 

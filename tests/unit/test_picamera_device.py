@@ -321,6 +321,16 @@ def test_a_raising_frame_is_counted_and_the_camera_goes_on(monkeypatch, caplog):
     assert rig.device.n_restarts == 0
 
 
+def test_frames_that_never_could_be_processed_are_counted_at_the_end(monkeypatch, caplog):
+    rig = Rig()
+    monkeypatch.setattr(rig.camera, "_render", lambda time_ns: np.zeros((2, 2), dtype=np.uint8))
+    with caplog.at_level(logging.CRITICAL):
+        rig.record(2.0)
+    # Frames at 0.2, 0.4 ... 1.8 s; none is good.
+    assert [(g.cause, g.n_missing) for g in rig.gaps] == [("missed", 9)]
+    assert not rig.blocks
+
+
 def test_a_dead_event_loop_is_restarted_although_its_stop_would_hang(caplog):
     rig = Rig()
     rig.device.start(rig.outputs.append)

@@ -6,10 +6,11 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -170,10 +171,14 @@ def _seed(options: Options, config: Config) -> int:
 
 
 @contextmanager
-def _stopped_by_signals(recorder: Recorder) -> Iterator[None]:
+def _stopped_by_signals(recorder: Recorder) -> Generator[None]:
     """End the recording in order on Ctrl-C and SIGTERM."""
     wanted = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: recorder.stop()) for number in wanted]
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        recorder.stop()
+
+    before = [signal.signal(number, stop) for number in wanted]
     try:
         yield
     finally:

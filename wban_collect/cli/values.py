@@ -20,7 +20,7 @@ _UNIT_NS = {
 }
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[int]):
     """A length of time such as 30s, 5min, 1.5h; a bare number is seconds. In ns."""
 
     name = "duration"

@@ -100,21 +100,7 @@ class Adxl345:
         self._in_standby, self._to_run = reg.settings(
             rate, range_g, watermark, interrupt=edges is not None
         )
-        spec = motion_spec(
-            stream,
-            "accel",
-            "ADXL345",
-            sampling_rate_hz=sampling_rate_hz,
-            counts_per_unit=reg.COUNTS_PER_G,
-            full_scale=range_g,
-            placement=placement,
-            mounting=mounting,
-            attributes={
-                "group_delay_ns": reg.group_delay_ns(sampling_rate_hz),
-                "watermark": watermark,
-                "fifo_size": reg.FIFO_SIZE,
-            },
-        )
+        spec = _spec(stream, sampling_rate_hz, range_g, watermark, placement, mounting)
         self._streams = (spec,)
         self._fifo = FifoStreams(
             self._chip.place,
@@ -249,7 +235,8 @@ class Adxl345:
         level = fifo_status & reg.ENTRIES_MASK
         above = level >= self._fifo.watermark
         edge_ns = edge_ns if above else 0
-        self._fifo.observe(level, start_ns, end_ns, edge_ns=edge_ns)
+        if level < reg.FIFO_SIZE:  # a full one does not tell how many samples there were
+            self._fifo.observe(level, start_ns, end_ns, edge_ns=edge_ns)
         self._judge_line(edge_ns, above_watermark=above)
         return level, _Drain(start_ns, end_ns, level, edge_ns)
 
@@ -317,3 +304,28 @@ def _check(address: int, range_g: int, watermark: int) -> None:
         raise ValueError(f"ADXL345: range_g is {range_g}; allowed are 2, 4, 8 and 16")
     if not 1 <= watermark <= reg.FIFO_SIZE - 1:
         raise ValueError(f"ADXL345: watermark is {watermark}; allowed are 1 to 31")
+
+
+def _spec(
+    stream: str,
+    sampling_rate_hz: float,
+    range_g: int,
+    watermark: int,
+    placement: str,
+    mounting: tuple[float, ...],
+) -> StreamSpec:
+    return motion_spec(
+        stream,
+        "accel",
+        "ADXL345",
+        sampling_rate_hz=sampling_rate_hz,
+        counts_per_unit=reg.COUNTS_PER_G,
+        full_scale=range_g,
+        placement=placement,
+        mounting=mounting,
+        attributes={
+            "group_delay_ns": reg.group_delay_ns(sampling_rate_hz),
+            "watermark": watermark,
+            "fifo_size": reg.FIFO_SIZE,
+        },
+    )

@@ -35,6 +35,8 @@ class FrameStream:
         Cause of a silence that has not ended yet, one of `GAP_CAUSES`.
     begin_ns
         When recording began: where a silence before the first frame counts from.
+    n_unprocessed
+        Frames that came since the last good one and could not be processed.
     """
 
     def __init__(self, name: str, rule: FrameRule, illuminated_level: float) -> None:
@@ -42,6 +44,7 @@ class FrameStream:
         self.rule = rule
         self.interruption: str | None = None
         self.begin_ns = 0
+        self.n_unprocessed = 0
         self._illuminated_level = illuminated_level
         self._cursor = StreamCursor(name)
         self._previous: FrameTiming | None = None
@@ -66,6 +69,8 @@ class FrameStream:
         elif self.interruption is not None:
             n_dropped = max(0, timing.sensor_ns - self.begin_ns) // timing.frame_duration_ns
             n_lost = self.rule.n_lost(timing.sensor_ns, n_dropped)
+        else:
+            n_lost = self.rule.n_lost(timing.sensor_ns, self.n_unprocessed)
         picture: NDArray[np.uint8] | None = None
         if self.rule.wants(timing.sensor_ns, timing.frame_duration_ns):
             shrunk = resize(luma_plane(request.make_array("main"), *resize.source))
@@ -86,15 +91,20 @@ class FrameStream:
             outputs.append(self._block(frame.picture, frame.timing, delivery_ns))
         self._previous = frame.timing
         self.interruption = None
+        self.n_unprocessed = 0
         return outputs
 
-    def closing_gap(self, now_ns: int, frame_duration_ns: int) -> Gap:
-        """Give the gap of a camera that had not come back when recording ended."""
+    def closing_gap(self, now_ns: int, frame_duration_ns: int) -> Gap | None:
+        """Give what is missing when recording ends: the camera had not come back, or was no use."""
+        if self.interruption is None and self.n_unprocessed == 0:
+            return None
         since_ns = self.begin_ns
         if self._previous is not None:
             since_ns = self._previous.sensor_ns + self._previous.frame_duration_ns
-        n_lost = self.rule.n_lost(now_ns, max(0, now_ns - since_ns) // frame_duration_ns)
-        cause, self.interruption = self.interruption or "stalled", None
+        n_silent = max(0, now_ns - since_ns) // frame_duration_ns
+        n_dropped = self.n_unprocessed if self.interruption is None else n_silent
+        n_lost = self.rule.n_lost(now_ns, n_dropped)
+        cause, self.interruption, self.n_unprocessed = self.interruption or "missed", None, 0
         return self._cursor.gap(min(since_ns, now_ns), now_ns, n_lost, cause)
 
     def _gap_before(self, frame: Frame, timer: FrameTimer) -> Gap:

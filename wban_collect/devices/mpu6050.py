@@ -43,7 +43,8 @@ class Mpu6050:
     address
         0x68, or 0x69 with AD0 high.
     sampling_rate_hz
-        1000 Hz divided by a whole number up to 256.
+        1000 Hz divided by a whole number up to 256; a true MPU-6050 also makes 400 Hz and other
+        parts of 8000 Hz above 350 Hz, unfiltered.
     accel_range_g
         2, 4, 8 or 16.
     gyro_range_dps
@@ -80,9 +81,8 @@ class Mpu6050:
         self._name = name
         self._clock = clock
         self._chip = RegisterChip(bus, address, "MPU-6050")
-        self._divider = reg.rate_divider(sampling_rate_hz)
+        self._rate = reg.sample_rate(sampling_rate_hz)
         self._stream_names = (accel_stream, gyro_stream)
-        self._sampling_rate_hz = sampling_rate_hz
         self._accel_range_g = accel_range_g
         self._gyro_range_dps = gyro_range_dps
         self._placement = placement
@@ -92,7 +92,7 @@ class Mpu6050:
         self._fifo = FifoStreams(
             self._chip.place,
             self._stream_names,
-            1e9 / sampling_rate_hz,
+            1e9 / self._rate.hz,
             watermark=watermark,
             capacity=self._capacity,
             tolerance=reg.CLOCK_TOLERANCE,
@@ -190,6 +190,11 @@ class Mpu6050:
                 "Another chip has this address (a DS3231 clock also sits at 0x68: set AD0 high "
                 "and use 0x69), or it is a clone not known here."
             )
+        if self._rate.fast and not variant.fast_rates:
+            raise DeviceError(
+                f"{self._chip.place}: it is an {variant.model}, which cannot sample at "
+                f"{self._rate.hz:g} Hz. Set sampling_rate_hz to 500 or 333.333."
+            )
         if not variant.genuine:
             log.info("%s: WHO_AM_I 0x%02x, %s.", self._name, who_am_i, variant.model)
         self._take_variant(variant)
@@ -198,7 +203,7 @@ class Mpu6050:
     def _take_variant(self, variant: reg.Variant) -> None:
         """Take over what depends on the kind of chip: filters, their delays, the FIFO's size."""
         self._variant = variant
-        dlpf = reg.choose_filter(self._sampling_rate_hz, accel_filter=variant.accel_filter)
+        dlpf = reg.choose_filter(self._rate, accel_filter=variant.accel_filter)
         self._filter = dlpf
         self._specs = (
             self._spec(0, "accel", dlpf.accel_hz, dlpf.accel_delay_ns),
@@ -215,7 +220,7 @@ class Mpu6050:
             self._stream_names[place],
             kind,
             self._variant.model,
-            sampling_rate_hz=self._sampling_rate_hz,
+            sampling_rate_hz=self._rate.hz,
             counts_per_unit=table[full_scale],
             full_scale=full_scale,
             placement=self._placement,
@@ -247,7 +252,7 @@ class Mpu6050:
     def _configure(self) -> Iterator[None]:
         self._chip.configure({reg.USER_CTRL: 0, reg.FIFO_EN: 0})
         settings = reg.settings(
-            self._divider, self._filter, self._accel_range_g, self._gyro_range_dps
+            self._rate.divider, self._filter, self._accel_range_g, self._gyro_range_dps
         )
         self._chip.configure(settings)
         yield None

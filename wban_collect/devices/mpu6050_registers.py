@@ -42,6 +42,7 @@ ACCEL_RANGE_CODES = {2: 0x00, 4: 0x08, 8: 0x10, 16: 0x18}
 GYRO_RANGE_CODES = {250: 0x00, 500: 0x08, 1000: 0x10, 2000: 0x18}
 
 BASE_RATE_HZ = 1000.0
+FAST_BASE_RATE_HZ = 8000.0
 CLOCK_TOLERANCE = 0.15
 """The PLL is good to 1 %; clones may run on their internal oscillator (-15..+10 %)."""
 
@@ -66,6 +67,8 @@ class Variant:
         Of one sample in the FIFO: 12, or 14 where the temperature cannot be left out.
     genuine
         False: the value is seen on clones only, and the filter register may not exist.
+    fast_rates
+        SMPLRT_DIV divides 8 kHz when the filters are off (first generation only).
     """
 
     model: str
@@ -73,12 +76,13 @@ class Variant:
     accel_filter: bool
     record_bytes: int = 12
     genuine: bool = True
+    fast_rates: bool = False
 
 
 LARGEST_FIFO_BYTES = 4096
 
 VARIANTS = {
-    0x68: Variant("MPU-6050", 1024, accel_filter=False),
+    0x68: Variant("MPU-6050", 1024, accel_filter=False, fast_rates=True),
     0x70: Variant("MPU-6500", 512, accel_filter=True),
     0x71: Variant("MPU-9250", 512, accel_filter=True),
     0x72: Variant("MPU-6050 clone (0x72)", 512, accel_filter=True, genuine=False),
@@ -92,6 +96,28 @@ VARIANTS = {
     0x11: Variant("ICM-20600", 1008, accel_filter=True, record_bytes=14),
     0x12: Variant("ICM-20602", 1008, accel_filter=True, record_bytes=14),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRate:
+    """A setting of SMPLRT_DIV.
+
+    Attributes
+    ----------
+    fast
+        Divides 8 kHz, which needs the low-pass filters off, and only the first generation does it.
+        Used where 1 kHz has no fitting divider: 400 Hz, say, where the filter's 256 Hz is not far
+        above half the rate. The accelerometer's values then repeat in a pattern: it never
+        measures faster than at 1 kHz.
+    """
+
+    divider: int
+    fast: bool
+
+    @property
+    def hz(self) -> float:
+        """Samples per second."""
+        return (FAST_BASE_RATE_HZ if self.fast else BASE_RATE_HZ) / (1 + self.divider)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +139,10 @@ FILTERS_6050 = (
     Filter(5, 10, 10, 13_800_000, 13_400_000),
     Filter(6, 5, 5, 19_000_000, 18_600_000),
 )
-"""RM-MPU-6000A, register 26; code 0 is left out, because the rate would count from 8 kHz."""
+"""RM-MPU-6000A, register 26."""
+
+FILTER_OFF = Filter(0, 260, 256, 500_000, 980_000)
+"""Code 0 of the same table; the accelerometer's value is not delayed but 0.5 ms old on average."""
 
 FILTERS_6500 = (
     Filter(1, 184, 184, 5_800_000, 2_900_000),
@@ -126,30 +155,32 @@ FILTERS_6500 = (
 """RM-MPU-6500A, registers 26 and 29; also taken for the ICM parts, whose tables are close."""
 
 
-def rate_divider(sampling_rate_hz: float) -> int:
-    """SMPLRT_DIV for a rate.
+def sample_rate(sampling_rate_hz: float) -> SampleRate:
+    """Choose the divider for a rate.
 
     Raises
     ------
     ValueError
-        If the chip does not make this rate; names the nearest that it does.
+        If no chip of the family makes this rate; names the nearest that it does.
     """
-    divider = 255
-    if sampling_rate_hz > 0:
-        divider = min(max(round(BASE_RATE_HZ / sampling_rate_hz) - 1, 0), 255)
-    nearest_hz = BASE_RATE_HZ / (1 + divider)
-    if abs(nearest_hz - sampling_rate_hz) > 0.005 * nearest_hz:
+    rates = [SampleRate(divider, fast=False) for divider in range(256)]
+    fast = [SampleRate(divider, fast=True) for divider in range(7, 22)]
+    nearest = min((*rates, *fast), key=lambda rate: abs(rate.hz - sampling_rate_hz))
+    if abs(nearest.hz - sampling_rate_hz) > 0.005 * nearest.hz:
         raise ValueError(
             f"MPU-6050: sampling_rate_hz is {sampling_rate_hz:g}; the nearest rate that the chip "
-            f"makes is {nearest_hz:.6g}. Allowed: 1000 divided by a whole number up to 256."
+            f"makes is {nearest.hz:.6g}. Allowed: 1000 divided by a whole number up to 256, and "
+            "on a true MPU-6050 above 350 also 8000 divided by a whole number."
         )
-    return divider
+    return nearest
 
 
-def choose_filter(sampling_rate_hz: float, *, accel_filter: bool) -> Filter:
+def choose_filter(rate: SampleRate, *, accel_filter: bool) -> Filter:
     """Choose the widest filter whose bandwidths lie below half the rate, else the narrowest."""
+    if rate.fast:
+        return FILTER_OFF
     filters = FILTERS_6500 if accel_filter else FILTERS_6050
-    nyquist_hz = sampling_rate_hz / 2
+    nyquist_hz = rate.hz / 2
     below = [f for f in filters if max(f.accel_hz, f.gyro_hz) < nyquist_hz]
     return below[0] if below else filters[-1]
 

@@ -253,9 +253,10 @@ class PicameraDevice:
         if camera is not None:
             close_camera(camera)
         with self._lock:
-            if deliver is not None and self._frames.interruption is not None:
-                now_ns = self._clock.monotonic_ns()
-                deliver(self._frames.closing_gap(now_ns, self._frame_duration_ns))
+            now_ns = self._clock.monotonic_ns()
+            gap = self._frames.closing_gap(now_ns, self._frame_duration_ns)
+            if deliver is not None and gap is not None:
+                deliver(gap)
 
     @property
     def _frame_duration_ns(self) -> int:
@@ -359,6 +360,7 @@ class PicameraDevice:
             self._take(generation, request, self._clock.monotonic_ns())
         except Exception:
             self.n_failed += 1
+            self._frames.n_unprocessed += 1
             if self.n_failed <= LOGGED_FAILURES:
                 log.exception("%s: a frame could not be processed", self._name)
 

@@ -11,7 +11,7 @@ from wban_collect.simulation.subject import SubjectParameters
 
 SHORTEST_BOUT_S = 7.0
 _LONGEST_MEAN_S = 60.0
-_ROUNDS = 4.0  # how often each activity comes, where the time is long enough
+_ROUNDS = 3.0  # how often each activity comes, where the time is long enough
 _TAG = 0x5C4ED
 
 
@@ -73,7 +73,7 @@ class Schedule:
         """Draw a day in small: every activity, as often and as long as is the person's habit.
 
         Activities come in rounds of changing order, never twice in a row, so that transitions
-        between many pairs are seen. Bouts grow with `duration_s`: each activity comes about four
+        between many pairs are seen. Bouts grow with `duration_s`: each activity comes about three
         times, more often in sessions so long that bouts would exceed a minute. Where the time does
         not hold every activity for `SHORTEST_BOUT_S`, some are left out.
 

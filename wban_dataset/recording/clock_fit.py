@@ -31,6 +31,7 @@ from wban_dataset.recording.clock_line import (
     Region,
     central_line,
     feasible_region,
+    lower_hull,
     lowest_at,
     supporting_line,
     with_slopes,
@@ -145,6 +146,8 @@ class _Window:
     region: Region
     slack_ns: float
     edges: list[Point]
+    edge_hull: list[Point]
+    edge_mean_x: float
 
     @property
     def uses_edges(self) -> bool:
@@ -278,7 +281,17 @@ def _window(
     # An edge before the first instant at which its sample can have been latched belongs to another.
     edges = [(x, y) for x, y in points(segment.edges) if y >= lowest_at(region, x) - slack_ns]
     return _Window(
-        centre, half, reference_ns, slope_unit, bend_ns, bend_sigma_ns, region, slack_ns, edges
+        centre=centre,
+        half_width=half,
+        reference_ns=reference_ns,
+        slope_unit=slope_unit,
+        bend_ns=bend_ns,
+        bend_sigma_ns=bend_sigma_ns,
+        region=region,
+        slack_ns=slack_ns,
+        edges=edges,
+        edge_hull=lower_hull(edges),
+        edge_mean_x=math.fsum(x for x, _ in edges) / max(len(edges), 1),
     )
 
 
@@ -306,7 +319,7 @@ def _median(values: list[float]) -> float:
 
 def _under_edges(window: _Window, rate_min: float, rate_max: float) -> Point:
     unit = window.slope_unit
-    return supporting_line(window.edges, rate_min * unit, rate_max * unit)
+    return supporting_line(window.edge_hull, window.edge_mean_x, rate_min * unit, rate_max * unit)
 
 
 def _rate(window: _Window, latency_ns: float) -> _Rate:

@@ -61,14 +61,14 @@ def upper_hull(points: Sequence[Point]) -> list[Point]:
     return [(x, -y) for x, y in lower_hull([(x, -y) for x, y in points])]
 
 
-def supporting_line(points: Sequence[Point], slope_min: float, slope_max: float) -> Point:
+def supporting_line(
+    hull: Sequence[Point], mean_x: float, slope_min: float, slope_max: float
+) -> Point:
     """Line under all points that is closest to them on average, as (height, slope).
 
-    It is the edge of the lower hull over the mean of x, turned into the permitted slopes.
-    `points` are at least one, sorted by x.
+    It is the edge of the points' lower hull over the mean of their x, turned into the permitted
+    slopes.
     """
-    hull = lower_hull(points)
-    mean_x = math.fsum(x for x, _ in points) / len(points)
     slope = 0.5 * (slope_min + slope_max)
     for (x0, y0), (x1, y1) in itertools.pairwise(hull):
         slope = (y1 - y0) / (x1 - x0)

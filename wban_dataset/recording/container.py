@@ -9,6 +9,8 @@ Every dataset is created with its final shape, so that nothing in the file is ev
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -191,13 +193,10 @@ class ContainerWriter:
         self._digests[path] = writer.digest
         return writer
 
-    def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows that were already written."""
-        return self._file[path][start:stop]
-
-    def flush(self) -> None:
-        """Hand everything to the kernel."""
-        self._file.flush()
+    @property
+    def file(self) -> h5py.File:
+        """The open file, for reading back what was written."""
+        return self._file
 
     def _create_dataset(
         self, group: h5py.Group, column: Column, shape: tuple[int, ...]
@@ -292,3 +291,18 @@ def attribute_text(value: Any) -> str:
     if isinstance(value, np.generic):
         return attribute_text(value.item())
     return repr(value)
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of what writes the file."""
+    try:
+        wban_version = importlib.metadata.version("wban")
+    except importlib.metadata.PackageNotFoundError:
+        wban_version = "unknown"
+    return {
+        "sealed_with": f"wban {wban_version}",
+        "python_version": platform.python_version(),
+        "numpy_version": np.__version__,
+        "h5py_version": h5py.version.version,
+        "hdf5_version": h5py.version.hdf5_version,
+    }

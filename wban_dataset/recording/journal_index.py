@@ -197,15 +197,19 @@ class JournalIndex:
     damages: list[DamagedStretch] = field(default_factory=list[DamagedStretch])
     other_gaps: list[Gap] = field(default_factory=list[Gap])
     end: SessionEnd | None = None
+    segment_bytes: dict[str, int] = field(default_factory=dict[str, int])
     warnings: list[str] = field(default_factory=list[str])
 
     @classmethod
     def scan(cls, directory: Path, progress: Progress | None = None) -> JournalIndex:
         """Read a journal from end to end."""
+        sizes = segment_sizes(directory)
         scanner = _Scanner(directory)
         for found in with_progress(directory, progress):
             scanner.take(found)
-        return scanner.finish()
+        index = scanner.finish()
+        index.segment_bytes = sizes
+        return index
 
     def blocks(self, progress: Progress | None = None) -> Iterator[SampleBlock]:
         """All blocks that have rows, in the journal's order; their first index is the row."""
@@ -223,8 +227,8 @@ class JournalIndex:
 
     @property
     def n_bytes(self) -> int:
-        """Size of the journal on disk."""
-        return journal_bytes(self.directory)
+        """Size of the journal when it was scanned."""
+        return sum(self.segment_bytes.values())
 
     @property
     def is_damaged(self) -> bool:
@@ -379,9 +383,9 @@ def _time_of(item: JournalItem) -> int:
             return 0
 
 
-def journal_bytes(directory: Path) -> int:
-    """Size of a journal on disk."""
-    return sum(path.stat().st_size for _, path in segment_paths(directory))
+def segment_sizes(directory: Path) -> dict[str, int]:
+    """Size of every segment of a journal by its file name, in order."""
+    return {path.name: path.stat().st_size for _, path in segment_paths(directory)}
 
 
 def with_progress(directory: Path, progress: Progress | None) -> Iterator[Record | Damage]:

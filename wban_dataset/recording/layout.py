@@ -19,6 +19,8 @@ from wban_dataset.recording.streams import StreamKind, StreamSpec
 FILE_NAME = "session.h5"
 PARTIAL_NAME = "session.h5.part"
 JOURNAL_NAME = "journal"
+RESERVATION_NAME = ".reserved"
+"""Space that a recorder sets aside for sealing; one that was killed leaves it behind."""
 LABELS_SIDECAR = "labels.csv"
 CLOCK_SIDECAR = "clock.csv"
 

@@ -292,6 +292,7 @@ def root_attributes(index: JournalIndex, map_: UtcMap | None) -> dict[str, Any]:
         "annotator": header.annotator,
         "host": header.host,
         "wban_version": header.wban_version,
+        "aligned_rate_hz": header.aligned_rate_hz,
         "started_monotonic_ns": header.started_monotonic_ns,
         "start_utc": start_utc(map_, header.started_monotonic_ns),
         "clock_synchronised": map_ is not None and map_.synchronised,

@@ -57,7 +57,7 @@ class Store(Protocol):
         ...
 
     def rows(self, stream: str, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Give rows [start, stop) of a bulk column: ``data``, ``raw``, ``ambient``."""
+        """Give rows [start, stop) of a column along time."""
         ...
 
     def table(self, name: str) -> Table:

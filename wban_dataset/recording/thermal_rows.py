@@ -49,10 +49,10 @@ class ThermalRows:
         self.eeprom: NDArray[np.uint16] = eeprom_words(spec)
         self.problem = ""
         self._calibration: Calibration | None = None
-        try:
+        if self.eeprom.any():
             self._calibration = Calibration.from_eeprom(self.eeprom)
-        except ValueError as error:
-            self.problem = f"stream {spec.name}: no temperatures, {error}"
+        else:
+            self.problem = f"stream {spec.name}: no temperatures, its EEPROM was not recorded"
         self._previous: NDArray[np.float32] | None = None
         self._segment: int | None = None
 

@@ -44,6 +44,7 @@ class JournalStore:
         self.index = JournalIndex.scan(directory) if index is None else index
         self._segments = dict(segment_paths(directory))
         self._stamps: dict[str, timebase.StampedStream] = {}
+        self._segment_columns: dict[str, NDArray[np.uint16]] = {}
         self._gaps: dict[str, list[Gap]] = {}
 
     @cached_property
@@ -97,6 +98,7 @@ class JournalStore:
     def forget(self, stream: str) -> None:
         """Free the stamps of a stream."""
         self._stamps.pop(stream, None)
+        self._segment_columns.pop(stream, None)
 
     def gaps(self, stream: str) -> list[Gap]:
         """Give the gaps of a stream, with what the stamps tell of them."""
@@ -112,13 +114,19 @@ class JournalStore:
         if name in fixed:
             return fixed[name]
         if name == "segment":
-            return index.segments()
+            return self._segment_column(index)
         if name in ("eeprom", "bad_pixel"):
             rows = ThermalRows(index.spec, self.index.header.emissivity)
             return rows.eeprom if name == "eeprom" else rows.bad_pixels
         if name in ("time", "monotonic_ns", "time_unc_ns", "warmed_up"):
             return self._time_column(index, name)
         return index.column(name)
+
+    def _segment_column(self, index: StreamIndex) -> NDArray[np.uint16]:
+        name = index.spec.name
+        if name not in self._segment_columns:
+            self._segment_columns[name] = index.segments()
+        return self._segment_columns[name]
 
     def _time_column(self, index: StreamIndex, name: str) -> NDArray[Any]:
         stamps = self.stamps(index.spec.name)
@@ -135,9 +143,11 @@ class JournalStore:
         return {name: index.evidence(name) for name in index.reads}
 
     def rows(self, stream: str, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Give rows [start, stop) of a bulk column, from the journal."""
+        """Give rows [start, stop) of a column; those that are bulk from the journal."""
         index = self.index.streams[stream]
         start, stop = max(0, start), min(stop, index.n_rows)
+        if name not in layout.BULK[index.spec.kind]:
+            return np.asarray(self.column(stream, name)[start:stop])
         if index.spec.kind == "thermal" and name != "raw":
             return self._thermal_rows(index, name, start, stop)
         return self._counts(index, start, stop)
@@ -223,7 +233,7 @@ class JournalStore:
     def _thermal_rows(self, index: StreamIndex, name: str, start: int, stop: int) -> NDArray[Any]:
         """Convert rows from the start of their segment on: images are completed row by row."""
         converter = ThermalRows(index.spec, self.index.header.emissivity)
-        segments = index.segments()
+        segments = self._segment_column(index)
         first = start
         if name == "data" and start < stop:
             other = np.flatnonzero(segments[:start] != segments[start])

@@ -18,7 +18,7 @@ exec unshare --mount --propagation private bash -euc '
   mount -t tmpfs tmpfs "$rig/dev/shm"
   mount -t tmpfs tmpfs "$rig/tmp"
   mount --bind "$yaml" "$rig/usr/share/libcamera/pipeline/virtual/virtual.yaml"
-  exec chroot "$rig" env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LANG=C.UTF-8 \
+  exec chroot "$rig" env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/tmp LANG=C.UTF-8 \
     PYTHONPATH=/src/tests/system/camera:/opt/rig:/src PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 LIBCAMERA_LOG_LEVELS="*:WARN" LD_PRELOAD=/opt/rig/dmabuf_shim.so \
     sh -c "cd /src && exec \"\$@\"" sh "$@"

@@ -9,7 +9,7 @@
 # PYTHON names a Python that has pip (default python3).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-rig=${1:?usage: make_rig.sh DIR}
+rig=$(realpath -m "${1:?usage: make_rig.sh DIR}")
 python=${PYTHON:-python3}
 picamera2=${PICAMERA2_VERSION:-0.3.38}
 suite=trixie

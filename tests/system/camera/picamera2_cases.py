@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +96,7 @@ def test_frames_come_in_shape_in_order_and_fresh():
     assert [b.first_index for b in blocks] == list(range(len(blocks)))
     sensor_ns = column(blocks, "sensor_ns")
     assert (np.diff(sensor_ns) > 0).all()
-    assert np.median(np.diff(sensor_ns)) == pytest.approx(1e9 / 60, rel=0.02)
+    assert np.median(np.diff(sensor_ns)) == pytest.approx(1e9 / 60, rel=0.1)
     ages_ns = np.array([b.read.read_start_ns for b in blocks]) - sensor_ns
     assert ages_ns.min() >= 0
     assert np.median(ages_ns) < 50_000_000
@@ -111,11 +110,9 @@ def test_every_request_goes_back_to_the_camera():
     with Recorder() as recorder:
         recorder.wait(120)
         sensor = recorder.cameras[0].camera
-        # Four requests exist; if any stayed away, 120 frames would have starved most periods.
-        assert sensor.ticks >= 115
-        assert sensor.starved <= sensor.ticks // 10
-    n_missing = sum(g.n_missing for g in recorder.gaps)
-    assert n_missing <= sensor.starved + 2
+        # Four requests exist; if they stayed away, all periods after the fourth would starve.
+        assert sensor.ticks - sensor.starved >= 120
+        assert sensor.starved <= sensor.ticks // 2
 
 
 def test_known_pictures_arrive_as_they_are():
@@ -131,20 +128,33 @@ def test_known_pictures_arrive_as_they_are():
     assert seen == set(GREY_LEVELS)
 
 
+class Broken:
+    """Raises whatever is asked of it, and notices when that has happened three times."""
+
+    def __init__(self) -> None:
+        self.n_asked = 0
+        self.was_asked = threading.Event()
+
+    def __getattr__(self, name):
+        self.n_asked += 1
+        if self.n_asked == 3:
+            self.was_asked.set()
+        raise ZeroDivisionError
+
+
 def test_an_exception_while_processing_does_not_end_the_loop(monkeypatch):
+    broken = Broken()
     with Recorder() as recorder:
         recorder.wait(5)
         with monkeypatch.context() as patch:
-            patch.setattr(recorder.device, "_resize", None.__init__)
-            deadline_s = time.monotonic() + PATIENCE_S
-            while recorder.device.n_failed < 3:
-                assert time.monotonic() < deadline_s
-                time.sleep(0.005)
-        n_blocks = len(recorder.blocks)
-        recorder.wait(n_blocks + 10)
+            patch.setattr(recorder.device, "_resize", broken)
+            assert broken.was_asked.wait(PATIENCE_S)
+        recorder.wait(len(recorder.blocks) + 10)
         assert recorder.cameras[0]._preview.thread.is_alive()
+    assert recorder.device.n_failed >= 3
     assert recorder.device.n_restarts == 0
-    assert sum(g.n_missing for g in recorder.gaps if g.cause == "missed") >= 3
+    assert [g.cause for g in recorder.gaps]
+    assert {g.cause for g in recorder.gaps} == {"missed"}
 
 
 def _check_until(recorder: Recorder, n_restarts: int) -> None:
@@ -199,5 +209,5 @@ def test_opening_and_closing_leaks_no_descriptor():
 
 
 def test_a_camera_that_is_not_there_is_named():
-    with pytest.raises(DeviceNotFoundError, match="cameras found: .*virtual_noir"):
+    with pytest.raises(DeviceNotFoundError, match=r"cameras found: .*virtual_noir"):
         open_picamera2(7, None)

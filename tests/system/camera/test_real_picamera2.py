@@ -16,15 +16,22 @@ RIG = Path(os.environ.get("WBAN_CAMERA_RIG") or REPOSITORY / ".rig" / "camera")
 pytestmark = pytest.mark.system
 
 
+def in_rig(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [HERE / "in_rig.sh", RIG, REPOSITORY, *command],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
 def cannot_run() -> str:
     """Say why the rig cannot be used here, or nothing."""
     if not (RIG / "opt" / "rig" / "picamera2").is_dir():
         return f"no camera rig in {RIG}: make it with 'make camera-rig' (root, about 2 minutes)"
     if os.geteuid() != 0:
         return "the camera rig is entered with chroot: run as root"
-    entered = subprocess.run(
-        [HERE / "in_rig.sh", RIG, REPOSITORY, "true"], check=False, capture_output=True, text=True
-    )
+    entered = in_rig("true")
     if entered.returncode != 0:
         return f"the camera rig cannot be entered: {entered.stderr.strip()}"
     return ""
@@ -37,13 +44,7 @@ def test_the_camera_device_on_the_real_picamera2():
     if reason:
         pytest.skip(reason)
     cases = "tests/system/camera/picamera2_cases"
-    run = subprocess.run(
-        [HERE / "in_rig.sh", RIG, REPOSITORY, "python3", "-m", "pytest"]
-        + ["-c", f"{cases}.ini", "--rootdir", HERE.name, f"{cases}.py"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    run = in_rig("python3", "-m", "pytest", "-c", f"{cases}.ini", f"{cases}.py")
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
     passed = re.search(r"(\d+) passed", run.stdout)
     assert passed, run.stdout

@@ -1,0 +1,41 @@
+"""The command wban-dataset."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.metadata import version
+
+import click
+
+from wban_dataset.cli.session import inspect, plot, verify
+from wban_dataset.recording.errors import RecordingError
+
+FAILURE = 1
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Make something to look at:  wban-collect start --subject S01 --activity eating "
+    "--simulate --fast --duration 60s",
+)
+@click.version_option(version("wban"), prog_name="wban-dataset")
+def cli() -> None:
+    """Look at recorded sessions, check them, and draw them."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+
+
+cli.add_command(inspect)
+cli.add_command(verify)
+cli.add_command(plot)
+
+
+def main() -> None:
+    """Run the command; what goes wrong on purpose is one sentence and an exit code."""
+    try:
+        cli()
+    except RecordingError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(FAILURE)

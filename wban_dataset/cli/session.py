@@ -1,0 +1,198 @@
+"""wban-dataset inspect, verify and plot: one session."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from wban_dataset.recording.errors import SessionError
+from wban_dataset.recording.session import Session
+
+FAILURE = 1
+LOSSES = 3
+
+session_argument = click.argument("session", type=click.Path(path_type=Path))
+
+QUALITY = {
+    "rate Hz": ("effective_rate_hz", "{:.3f}", 1.0),
+    "jitter p50 ms": ("jitter_p50_ns", "{:.3f}", 1e-6),
+    "p99 ms": ("jitter_p99_ns", "{:.3f}", 1e-6),
+    "gaps": ("n_gaps", "{:.0f}", 1.0),
+    "lost": ("n_lost", "{:.0f}", 1.0),
+    "clipped %": ("clipped_fraction", "{:.2f}", 100.0),
+    "uncertainty p99 ms": ("unc_p99_ns", "{:.3f}", 1e-6),
+}
+"""Columns of the table: figure of quality, how it is written, factor."""
+
+
+@click.command()
+@session_argument
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+def inspect(session: Path, as_json: bool) -> None:
+    """Show what is in SESSION (a folder or a session.h5) and how good it is.
+
+    An unsealed session is read straight from its journal.
+    """
+    with Session.open(session) as opened:
+        if as_json:
+            click.echo(json.dumps(_as_dict(opened), default=_plain))
+        else:
+            _show(opened)
+
+
+@click.command()
+@session_argument
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+def verify(session: Path, as_json: bool) -> None:
+    """Check SESSION: counts, checksums, structure, and that its evidence gives its stamps again.
+
+    Exit codes: 0 intact and complete, 1 damaged, 3 intact but recorded with losses.
+    """
+    with Session.open(session) as opened:
+        report = opened.verify()
+        n_lost = sum(int(quality["n_lost"]) for quality in opened.quality.values())
+        lossy = n_lost > 0 or not opened.complete
+    if as_json:
+        click.echo(json.dumps({"ok": report.ok, "problems": report.problems, "n_lost": n_lost}))
+    elif report.ok:
+        note = f"; {n_lost} samples were lost while recording" if lossy else ""
+        click.echo(
+            f"{report.path}: intact, {report.n_datasets} datasets, {report.n_bytes / 1e6:.1f} MB"
+            + note
+        )
+    for problem in () if as_json else report.problems:
+        click.echo(f"{report.path}: {problem}", err=True)
+    sys.exit(FAILURE if not report.ok else LOSSES if lossy else 0)
+
+
+@click.command()
+@session_argument
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="PNG, SVG or PDF, by its ending.",
+)
+def plot(session: Path, output: Path) -> None:
+    """Draw SESSION at a glance: all streams on one time axis, labels, gaps, quality."""
+    if output.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise click.BadParameter(
+            f"{output.name!r} ends in {output.suffix!r}; expected .png, .svg or .pdf.",
+            param_hint="--output",
+        )
+    try:
+        from wban_dataset.figures.overview import save_overview
+    except ModuleNotFoundError as error:
+        raise SessionError(
+            f"drawing needs {error.name}, which is not installed; "
+            "install it with: pip install 'wban[analysis]'."
+        ) from error
+    with Session.open(session) as opened:
+        try:
+            save_overview(opened, output)
+        except OSError as error:
+            raise SessionError(
+                f"{output} cannot be written: {error.strerror}; choose another place with -o."
+            ) from error
+    click.echo(str(output))
+
+
+def _as_dict(session: Session) -> dict[str, Any]:
+    gaps = session.gaps
+    return {
+        "path": session.path,
+        "sealed": session.is_sealed,
+        **session.attributes,
+        "streams": {
+            name: {
+                "n": session.stream(name).n,
+                "sampling_rate_hz": session.stream(name).sampling_rate_hz,
+                "device": session.stream(name).device,
+                "placement": session.stream(name).placement,
+                "quality": session.quality.get(name, {}),
+            }
+            for name in session.streams
+        },
+        "labels": [
+            {"start_ns": label.start_ns, "stop_ns": label.stop_ns, "label": label.label}
+            for label in session.labels
+        ],
+        "gaps": [{key: gaps[key][row] for key in gaps} for row in range(len(gaps["start_ns"]))],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Turn what JSON does not know into what it does."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, bytes):
+        return value.decode()
+    return str(value)
+
+
+def _show(session: Session) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    origin = f", replayed from {session.replay_source}" if session.replay_source else ""
+    kind = "simulated" if session.simulated else "recorded"
+    state = "complete" if session.complete else "recovered" if session.recovered else "with losses"
+    sealed = "sealed" if session.is_sealed else "not sealed yet"
+    console.print(
+        f"[bold]{session.subject}[/bold]  {session.activity}  {session.start_utc or 'date unknown'}"
+    )
+    console.print(f"{kind}{origin} on {session.host}; {sealed}, {state}; {session.session_id}")
+    if session.lost_tail_ns:
+        console.print(
+            f"cut off: up to {session.lost_tail_ns / 1e9:.1f} s may be missing at its end"
+        )
+    console.print()
+    console.print(_streams_table(session))
+    _show_labels(session, console)
+    _show_gaps(session, console)
+
+
+def _streams_table(session: Session) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stream")
+    table.add_column("device")
+    for column in ("samples", "s", *QUALITY):
+        table.add_column(column, justify="right")
+    for name in session.streams:
+        stream = session.stream(name)
+        stamps = stream.monotonic_ns
+        duration_s = (int(stamps[-1]) - int(stamps[0])) / 1e9 if stream.n else 0.0
+        quality = session.quality.get(name, {})
+        figures = [
+            text.format(float(quality[key]) * factor) if key in quality else "-"
+            for key, text, factor in QUALITY.values()
+        ]
+        table.add_row(name, stream.device, str(stream.n), f"{duration_s:.1f}", *figures)
+    return table
+
+
+def _show_labels(session: Session, console: Console) -> None:
+    seconds: dict[str, float] = {}
+    for label in session.labels:
+        length_s = (label.stop_ns - label.start_ns) / 1e9
+        seconds[label.label] = seconds.get(label.label, 0.0) + length_s
+    parts = ", ".join(f"{name} {length_s:.1f} s" for name, length_s in seconds.items())
+    console.print(f"\nlabels: {len(session.labels)} spans ({parts})" if parts else "\nno labels")
+
+
+def _show_gaps(session: Session, console: Console) -> None:
+    gaps = session.gaps
+    for row in range(min(len(gaps["start_ns"]), 20)):
+        length_s = (int(gaps["stop_ns"][row]) - int(gaps["start_ns"][row])) / 1e9
+        console.print(
+            f"gap: {gaps['stream'][row] or 'journal'} {gaps['cause'][row]}, "
+            f"{int(gaps['n_missing'][row])} missing over {length_s:.3f} s"
+        )

@@ -1,0 +1,1 @@
+"""Pictures of recorded data; one file per kind."""
