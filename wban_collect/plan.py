@@ -14,6 +14,9 @@ from wban_collect.recorder import Plan
 from wban_collect.session_folder import folder_name, new_session_id
 from wban_dataset.recording.streams import SessionHeader
 
+VIRTUAL_COMMIT_INTERVAL_NS = 10_000_000_000
+"""Ten virtual seconds pass in less than a real one; fsyncs take real time."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -70,7 +73,9 @@ def make_plan(request: Request, config: Config, clock: Clock) -> Plan:
         out=request.out,
         folder_name=name,
         duration_ns=request.duration_ns,
-        commit_interval_ns=int(storage.commit_interval_s * 1e9),
+        commit_interval_ns=VIRTUAL_COMMIT_INTERVAL_NS
+        if request.virtual
+        else int(storage.commit_interval_s * 1e9),
         segment_bytes=storage.segment_mb << 20,
         segment_ns=int(storage.segment_s * 1e9),
         queue_bytes=storage.queue_mb << 20,

@@ -22,7 +22,6 @@ from wban_collect.cli.values import Duration, usable_activity, usable_subject
 from wban_collect.config import Config
 from wban_collect.plan import Request, make_plan
 from wban_collect.recorder import Parts, Recorder
-from wban_collect.replay import motion_only, open_replay
 from wban_collect.sealing import SealOutcome, seal_session
 
 VIRTUAL_START_NS = 1_000_000_000_000
@@ -145,6 +144,8 @@ def _simulated(options: Options, request: Request, config: Config) -> Parts:
 
 
 def _replayed(options: Options, path: Path, config: Config, out: Path) -> tuple[Parts, Request]:
+    from wban_collect.replay import motion_only, open_replay
+
     source = open_replay(path, options.recording)
     request = Request(
         usable_subject(options.subject or source.subject),

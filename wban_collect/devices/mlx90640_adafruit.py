@@ -30,6 +30,7 @@ from wban_collect.devices.mlx90640_eeprom import Words
 from wban_collect.errors import BusError, DeviceDataError, DeviceError, DeviceNotFoundError
 from wban_collect.i2c import I2CBus
 from wban_dataset.recording.streams import Read
+from wban_dataset.recording.thermal import Calibration
 from wban_dataset.recording.thermal_subpage import N_WORDS
 
 LIBRARY = "adafruit_mlx90640"
@@ -201,16 +202,33 @@ class AdafruitMlx90640(Mlx90640):
             ) from error
         yield from super().start()
 
-    def _read_eeprom(self) -> Generator[None, None, Words]:
-        """Construct the camera, which reads the EEPROM; afterwards read it through the camera."""
-        if self._library is None:
-            eeprom = self._construct()
-        else:
-            words = [0] * reg.N_EEPROM_WORDS
-            self._library._I2CReadWords(reg.EEPROM, words)
-            eeprom = np.array(words, dtype=np.uint16)
+    def _trusted_eeprom(self) -> Generator[None, None, Words]:
+        """Read and compare the EEPROM, and only then let the library read it.
+
+        From some words (all zeros among them) the library extracts parameters for ever.
+        """
+        eeprom = yield from super()._trusted_eeprom()
+        self._check_extractable(eeprom)
+        words = self._construct()
         yield None
+        n_different = int(np.sum(words != eeprom))
+        if n_different:
+            raise DeviceDataError(
+                f"{self._place}: the Adafruit library read {n_different} of 832 EEPROM words "
+                "differently, expected none. Lower the bus's rate or shorten the cable."
+            )
         return eeprom
+
+    def _check_extractable(self, eeprom: Words) -> None:
+        """Refuse parameters that the library doubles until they are large: zeros never are."""
+        calibration = Calibration.from_eeprom(eeprom)
+        sound = calibration.k_ta.any() and calibration.k_v.any() and (calibration.alpha > 0).all()
+        if not sound:
+            raise DeviceDataError(
+                f"{self._place}: the EEPROM has a pixel without sensitivity or no temperature or "
+                "supply coefficients, expected some; the Adafruit library would never return. Set "
+                'driver = "mlx90640", or replace the sensor.'
+            )
 
     def _construct(self) -> Words:
         """Make the library's camera; returns the EEPROM words that it read.

@@ -123,9 +123,10 @@ def _k_ta(w: Sequence[int]) -> Floats:
 
 
 def _by_parity(values: Sequence[int]) -> Floats:
-    """Spread four values over the pixels; order, counted from 1: row odd and column odd, even odd,
-    odd even, even even.
-    """  # noqa: D205 - one sentence
+    """Spread four values over the pixels by the parity of row and column.
+
+    Their order, counted from 1: row odd and column odd, even odd, odd even, even even.
+    """
     row, column = np.divmod(np.arange(N_ROWS * N_COLUMNS), N_COLUMNS)
     return np.array(values, np.float64)[2 * (column % 2) + row % 2]
 

@@ -11,7 +11,9 @@ temperature, which they reflect; with emissivity 1 it is what a black body would
 
 from __future__ import annotations
 
+import math
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +48,17 @@ def subpage_pixels(chess: bool, subpage: int) -> NDArray[np.intp]:
     return np.flatnonzero(parity == subpage)
 
 
+class _Half(NamedTuple):
+    """What belongs to the pixels of one subpage in one pattern, (384,) each."""
+
+    pixels: NDArray[np.intp]
+    alpha: Floats
+    offset: Floats
+    k_ta: Floats
+    k_v: Floats
+    extra: Floats  # counts of bad pixels, and what the pattern that was not calibrated takes away
+
+
 class Mlx90640Sensing:
     """The sensing side of one sensor.
 
@@ -66,10 +79,14 @@ class Mlx90640Sensing:
         self._emissivity = emissivity
         self._noise = noise
         # The vendor takes the compensation pixels' mean sensitivity, whichever subpage it is.
-        self._alpha = parameters.alpha - parameters.tgc * sum(parameters.alpha_cp) / 2
-        middle = self._alpha.reshape(N_ROWS, N_COLUMNS)[8:16, 12:20]
+        alpha = parameters.alpha - parameters.tgc * sum(parameters.alpha_cp) / 2
+        middle = alpha.reshape(N_ROWS, N_COLUMNS)[8:16, 12:20]
         self._counts_per_k = float(np.median(middle)) * 4 * (25 + KELVIN) ** 3
-        self._cilc = _pattern_correction(parameters)
+        self._halves = {
+            (chess, subpage): _half(parameters, alpha, chess, subpage)
+            for chess in (False, True)
+            for subpage in (0, 1)
+        }
         ks_to, corners = parameters.ks_to, parameters.corners_c
         third = 1 + ks_to[1] * (corners[2] - corners[1])
         self._range_factors = np.array(
@@ -145,18 +162,18 @@ class Mlx90640Sensing:
             What the objects reflect.
         """
         p = self._parameters
-        which = subpage_pixels(_is_chess(control), subpage)
+        half = self._halves[_is_chess(control), subpage]
         gain, delta_v, delta_ta = self._conditions(ram, control)
-        counts = self._radiation(scene_c.ravel()[which], which, delta_ta, surroundings_c)
+        counts = self._radiation(scene_c.ravel()[half.pixels], half, delta_ta, surroundings_c)
         if self._noise:
-            netd_k = _NETD_K * np.sqrt(rate_hz / _NETD_RATE_HZ)
-            counts += random.normal(0, netd_k * self._counts_per_k, len(which))
-        counts += p.tgc * self._compensation(ram, subpage, control, (gain, delta_v, delta_ta))
-        if _is_chess(control) != p.chess_calibrated:
-            counts -= self._cilc[which]
-        counts += p.offset[which] * (1 + p.k_ta[which] * delta_ta) * (1 + p.k_v[which] * delta_v)
-        counts += np.where(p.outlier[which], _BAD_PIXEL_COUNTS, 0.0)
-        words = np.clip(np.rint(counts / gain), -0x8000, 0x7FFE)  # 0x7FFF marks invalid data
+            netd_k = _NETD_K * math.sqrt(rate_hz / _NETD_RATE_HZ)
+            counts += random.standard_normal(len(counts)) * (netd_k * self._counts_per_k)
+        if p.tgc:
+            counts += p.tgc * self._compensation(ram, subpage, control, (gain, delta_v, delta_ta))
+        counts += half.offset * (1 + half.k_ta * delta_ta) * (1 + half.k_v * delta_v)
+        counts += half.extra
+        # 0x7FFF marks invalid data.
+        words = np.minimum(np.maximum(np.rint(counts / gain), -0x8000), 0x7FFE)
         return words.astype(np.int16).view(np.uint16)
 
     def _conditions(self, ram: Words, control: int) -> tuple[float, float, float]:
@@ -170,7 +187,7 @@ class Mlx90640Sensing:
         return p.gain / gain_word, delta_v, delta_ta
 
     def _radiation(
-        self, scene_c: Floats, which: NDArray[np.intp], delta_ta: float, surroundings_c: float
+        self, scene_c: Floats, half: _Half, delta_ta: float, surroundings_c: float
     ) -> Floats:
         """Give the counts from the radiation that objects, surroundings and die exchange."""
         p, emissivity = self._parameters, self._emissivity
@@ -180,8 +197,9 @@ class Mlx90640Sensing:
         sensitivity = self._range_factors[in_range] * (
             1 + p.ks_to[in_range] * (scene_c - p.corners_c[in_range])
         )
-        sensitivity *= self._alpha[which] * (1 + p.ks_ta * delta_ta)
-        objects = (scene_c + KELVIN) ** 4
+        sensitivity *= half.alpha * (1 + p.ks_ta * delta_ta)
+        squared = (scene_c + KELVIN) ** 2  # ** 4 is much slower than two products
+        objects = squared * squared
         exchanged = emissivity * objects + (1 - emissivity) * surroundings - die
         return np.asarray(sensitivity * exchanged)
 
@@ -196,6 +214,15 @@ class Mlx90640Sensing:
             offset += p.cilc[0]
         drift = (1 + p.k_ta_cp * delta_ta) * (1 + p.k_v_cp * delta_v)
         return _signed(ram[CP_1 if subpage else CP_0]) * gain - offset * drift
+
+
+def _half(parameters: SensorParameters, alpha: Floats, chess: bool, subpage: int) -> _Half:
+    which = subpage_pixels(chess, subpage)
+    extra = np.where(parameters.outlier[which], _BAD_PIXEL_COUNTS, 0.0)
+    if chess != parameters.chess_calibrated:
+        extra -= _pattern_correction(parameters)[which]
+    p = parameters
+    return _Half(which, alpha[which], p.offset[which], p.k_ta[which], p.k_v[which], extra)
 
 
 def _is_chess(control: int) -> bool:
