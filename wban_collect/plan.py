@@ -59,6 +59,7 @@ def make_plan(request: Request, config: Config, clock: Clock) -> Plan:
         boottime_offset_ns=0 if request.virtual else boottime_offset_ns(),
         aligned_rate_hz=config.alignment.rate_hz,
         gzip_level=storage.gzip_level,
+        attributes={"commit_interval_ns": int(storage.commit_interval_s * 1e9)},
     )
     name = request.folder or folder_name(
         request.subject,

@@ -13,7 +13,7 @@ from wban_collect.errors import StorageError
 from wban_collect.reservation import SpaceReservation
 from wban_dataset.recording.journal import JournalWriter
 from wban_dataset.recording.records import JournalItem, encode
-from wban_dataset.recording.streams import Gap, SampleBlock, SessionHeader
+from wban_dataset.recording.streams import Gap, SampleBlock, SessionHeader, StreamSpec
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,9 @@ class Storage:
         self._lock = threading.Lock()
         self._next_commit_ns = clock.monotonic_ns() + commit_interval_ns
         self._dirty = False
+        self._sync_failed = False
+        self._described: list[SessionHeader | StreamSpec] = []
+        self._described_in = 0
 
     def put(self, item: JournalItem) -> None:
         """Hand over an item; from any thread, at once."""
@@ -138,9 +141,12 @@ class Storage:
             if self._reservation is not None:
                 self._reservation.grow(self.n_bytes)
         except OSError as error:
+            self._sync_failed = True
             raise _refused(error) from error
         self._dirty = False
         self.fsync_ns.append(duration_ns)
+        if self._sync_failed:
+            return  # what an earlier fsync lost can never be acknowledged
         for count in self.counts.values():
             count.n_acknowledged = count.n_rows
         if self._on_commit is not None:
@@ -150,13 +156,16 @@ class Storage:
 
     def close(self, last: Iterable[JournalItem]) -> None:
         """Write what still waits and the `last` items, fsync, and close the journal."""
-        for item in last:
-            self.put(item)
         if self._journal is None:
             return
         for gap in self._overflow.values():
             self.put(gap)
         self._overflow.clear()
+        self._reservation = None  # it grows no more: what is left of the disk is for the end
+        self._write_queue(self._journal)
+        self._describe(self._journal)
+        for item in last:
+            self.put(item)
         self._write_queue(self._journal)
         self.commit()
         self._journal.close()
@@ -178,17 +187,30 @@ class Storage:
     def _write_queue(self, journal: JournalWriter) -> None:
         while self._queue:
             item, n_bytes, put_ns = self._queue[0]
-            kind, buffers = encode(item)
-            try:
-                self.n_bytes += sum(memoryview(buffer).nbytes for buffer in buffers)
-                journal.append(kind, buffers, self.clock.monotonic_ns())
-            except OSError as error:
-                raise _refused(error) from error
+            self._append(journal, item)
             with self._lock:
                 self._queue.popleft()
                 self._queued_bytes -= n_bytes
             self._dirty = True
             self._count(item, put_ns)
+            if isinstance(item, (SessionHeader, StreamSpec)):
+                self._described.append(item)
+            if journal.written.segment != self._described_in:
+                self._describe(journal)
+
+    def _append(self, journal: JournalWriter, item: JournalItem) -> None:
+        kind, buffers = encode(item)
+        try:
+            journal.append(kind, buffers, self.clock.monotonic_ns())
+        except OSError as error:
+            raise _refused(error) from error
+        self.n_bytes += sum(memoryview(buffer).nbytes for buffer in buffers)
+
+    def _describe(self, journal: JournalWriter) -> None:
+        """Repeat what the samples cannot be understood without: a damaged record costs itself."""
+        self._described_in = journal.written.segment
+        for item in self._described:
+            self._append(journal, item)
 
     def _count(self, item: JournalItem, put_ns: int) -> None:
         if isinstance(item, SampleBlock):

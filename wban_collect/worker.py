@@ -96,6 +96,9 @@ class VirtualRunner:
             worker = min(self._workers, key=_next_instant_ns)
             due_ns = _next_instant_ns(worker)
             if due_ns >= next_question_ns:
+                # Nobody has anything to do before: time passes for all, so that all clocks agree.
+                for other in self._workers:
+                    other.clock.sleep_until_ns(due_ns)
                 if done():
                     return
                 next_question_ns = due_ns + QUESTION_NS

@@ -177,8 +177,8 @@ class Mlx90640:
         return (spec,)
 
     def next_due_ns(self) -> int:
-        """When to look for the next subpage."""
-        return self._due_ns
+        """When to look for the next subpage; while one is read, when it was ready."""
+        return int(self._pace.ready_ns) if self._reading else self._due_ns
 
     def deadline_ns(self) -> int:
         """When the subpage that is waited for, or read, is overwritten by the next."""

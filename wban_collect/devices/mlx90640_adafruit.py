@@ -77,22 +77,28 @@ def load_library() -> types.ModuleType:
 class BusioI2C:
     """The part of ``busio.I2C`` that Adafruit's bus device calls, on one of this project's buses.
 
-    It also notes when the status register was read and the RAM fetched, which the library does not
-    tell.
+    While a subpage is fetched it notes when the status register was read and how often the RAM,
+    which the library does not tell, and it ends the library's waiting.
     """
 
     def __init__(self, bus: I2CBus, clock: Clock, place: str) -> None:
         self._bus = bus
         self._clock = clock
         self._place = place
-        self.forget()
+        self._fetching = False
 
-    def forget(self) -> None:
-        """Begin the notes anew."""
+    @contextmanager
+    def fetching(self) -> Generator[None]:
+        """Begin the notes anew, and take them for as long as this lasts."""
         self.status_reads: list[tuple[int, int, int]] = []
         self.status_writes_ns: list[int] = []
         self.n_ram_reads = 0
         self._n_idle_polls = 0
+        self._fetching = True
+        try:
+            yield
+        finally:
+            self._fetching = False
 
     def try_lock(self) -> bool:
         """Lock the bus: the bus's thread owns it anyway."""
@@ -114,7 +120,7 @@ class BusioI2C:
             return
         register = int.from_bytes(data[:2], "big")
         reg.check_writable(register)
-        if register == reg.STATUS:
+        if register == reg.STATUS and self._fetching:
             self.status_writes_ns.append(self._clock.monotonic_ns())
             self._n_idle_polls = 0
         self._bus.write(address, data)
@@ -154,13 +160,14 @@ class BusioI2C:
         if len(answer) != n_bytes:
             raise BusError(f"{self._place}: read {len(answer)} bytes, expected {n_bytes}.", 5)
         in_buffer[in_start : in_start + n_bytes] = answer
-        register = int.from_bytes(command, "big")
-        if register == reg.STATUS:
-            self._note_status(start_ns, int.from_bytes(answer, "big"))
-        elif register == reg.RAM:
-            self.n_ram_reads += 1
+        if self._fetching:
+            self._note(int.from_bytes(command, "big"), start_ns, answer)
 
-    def _note_status(self, start_ns: int, status: int) -> None:
+    def _note(self, register: int, start_ns: int, answer: bytes) -> None:
+        self.n_ram_reads += register == reg.RAM
+        if register != reg.STATUS:
+            return
+        status = int.from_bytes(answer, "big")
         self.status_reads.append((start_ns, self._clock.monotonic_ns(), status))
         self._n_idle_polls = 0 if status & reg.NEW_DATA else self._n_idle_polls + 1
         if self._n_idle_polls > MOST_STATUS_READS:
@@ -263,9 +270,8 @@ class AdafruitMlx90640(Mlx90640):
         """Let the library fetch the subpage; it reads again, five times at most, if overtaken."""
         yield None
         notes = self._notes
-        notes.forget()
         words = [0] * N_WORDS
-        with self._converted_errors():
+        with notes.fetching(), self._converted_errors():
             self._library._GetFrameData(words)
         check_ns, _, status = notes.status_reads[-1]
         n_torn = notes.n_ram_reads - 1

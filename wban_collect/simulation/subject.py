@@ -67,7 +67,7 @@ class SubjectParameters:
         rng = np.random.default_rng((seed & 0xFFFFFFFFFFFFFFFF, _TAG))
 
         def normal(mean: float, deviation: float) -> float:
-            return mean + deviation * float(np.clip(rng.normal(), -2.2, 2.2))
+            return mean + deviation * float(np.clip(rng.normal(), -1.8, 1.8))
 
         def factor(spread: float) -> float:
             return math.exp(normal(0.0, spread))

@@ -63,8 +63,6 @@ class RowWriter:
 
     def append(self, rows: NDArray[Any]) -> None:
         """Take the next rows, (n, ...)."""
-        rows = rows.astype(self._buffer.dtype, copy=False)
-        self.digest.update(rows)
         taken = 0
         while taken < len(rows):
             n = min(len(rows) - taken, len(self._buffer) - self._n_pending)
@@ -92,6 +90,7 @@ class RowWriter:
     def _write(self) -> None:
         start, stop = self._n_written, self._n_written + self._n_pending
         if stop > start:
+            self.digest.update(self._buffer[: self._n_pending])
             self._dataset.write_direct(self._buffer, np.s_[: self._n_pending], np.s_[start:stop])
         self._n_written, self._n_pending = stop, 0
 

@@ -6,6 +6,7 @@ session that is not sealed yet agree. It needs about 100 bytes per block.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -39,6 +40,37 @@ Progress = Callable[[int], None]
 """Told how many bytes of the journal are done."""
 
 
+class BlockPlaces:
+    """Where the blocks of a stream stand, an entry per block.
+
+    Attributes
+    ----------
+    segment, offset
+        Of the record in the journal.
+    n_bytes
+        Length of the record's payload.
+    data_offset
+        Where in the payload the counts begin.
+    """
+
+    def __init__(self) -> None:
+        self.segment: array[int] = array("q")
+        self.offset: array[int] = array("q")
+        self.n_bytes: array[int] = array("q")
+        self.data_offset: array[int] = array("q")
+
+    def add(self, record: Record, data: NDArray[Any]) -> None:
+        """Note the place of a record's counts, which are a view of its payload."""
+        self.segment.append(record.segment)
+        self.offset.append(record.offset)
+        self.n_bytes.append(len(record.payload))
+        self.data_offset.append(_address(data) - _address(np.frombuffer(record.payload, np.uint8)))
+
+
+def _address(values: NDArray[Any]) -> int:
+    return int(values.__array_interface__["data"][0])
+
+
 @dataclass(frozen=True, slots=True)
 class StreamGap:
     """A gap and the row of the stream before which it stands."""
@@ -70,7 +102,7 @@ class StreamIndex:
     segment
         One entry per block; counts up from 0.
     places
-        Segment of the journal and offset in it, one pair per block.
+        Where the blocks stand.
     gaps
         As told by the source, and those found here.
     """
@@ -82,7 +114,9 @@ class StreamIndex:
         self.gaps: list[StreamGap] = []
         self.reads: dict[str, array[int]] = {name: array("q") for name in READ_FIELDS}
         self.segment: array[int] = array("q")
-        self.places: tuple[array[int], array[int]] = (array("q"), array("q"))
+        self.places = BlockPlaces()
+        self.dtype = np.dtype(spec.dtype)
+        self.values_per_sample = math.prod(spec.sample_shape)
         self._columns: dict[str, list[NDArray[Any]]] = {c.name: [] for c in self._declared}
         self._next_index = 0
         self._source_segment: int = -1
@@ -98,7 +132,7 @@ class StreamIndex:
         data = block.data
         return (
             data.shape[1:] == self.spec.sample_shape
-            and data.dtype == np.dtype(self.spec.dtype)
+            and data.dtype == self.dtype
             and len(data) > 0
             and all(column.shape == (len(data),) for column in block.columns.values())
         )
@@ -157,8 +191,7 @@ class StreamIndex:
         for column, value in zip(self.reads.values(), values, strict=True):
             column.append(value)
         self.segment.append(self._segment)
-        self.places[0].append(record.segment)
-        self.places[1].append(record.offset)
+        self.places.add(record, block.data)
         for declared in self._declared:
             values_of = block.columns.get(declared.name)
             if values_of is None:
@@ -210,20 +243,6 @@ class JournalIndex:
         index = scanner.finish()
         index.segment_bytes = sizes
         return index
-
-    def blocks(self, progress: Progress | None = None) -> Iterator[SampleBlock]:
-        """All blocks that have rows, in the journal's order; their first index is the row."""
-        n_rows = dict.fromkeys(self.streams, 0)
-        for found in with_progress(self.directory, progress):
-            item = decoded(found)
-            if isinstance(item, SampleBlock):
-                stream = self.streams.get(item.stream)
-                if stream is not None and stream.accepts(item):
-                    row = n_rows[item.stream]
-                    n_rows[item.stream] += item.n_samples
-                    yield SampleBlock(
-                        item.stream, row, item.segment, item.data, item.read, item.columns
-                    )
 
     @property
     def n_bytes(self) -> int:

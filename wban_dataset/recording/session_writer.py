@@ -21,11 +21,12 @@ from wban_dataset.recording.container import (
     software_versions,
 )
 from wban_dataset.recording.errors import SealingError
+from wban_dataset.recording.journal_blocks import all_counts
 from wban_dataset.recording.journal_index import Progress, segment_sizes
 from wban_dataset.recording.quality import QualityAccumulator, StreamQuality, clip_limits
 from wban_dataset.recording.sealed import SealedStore
 from wban_dataset.recording.store import Table, Values
-from wban_dataset.recording.streams import SampleBlock, StreamKind, StreamSpec
+from wban_dataset.recording.streams import StreamKind, StreamSpec
 from wban_dataset.recording.thermal_rows import BATCH_ROWS, ThermalRows
 from wban_dataset.recording.unsealed import JournalStore
 
@@ -119,9 +120,9 @@ class SessionWriter:
     def _write_bulk(self, file: ContainerWriter, progress: Progress | None) -> None:
         """Second pass: the samples themselves."""
         writers = {name: self._bulk_writer(file, name) for name in self._store.stream_names()}
-        for block in self._store.index.blocks(progress):
-            self._quality[block.stream].add_counts(block.data)
-            writers[block.stream].append(block)
+        for name, counts in all_counts(self._store.index, progress):
+            self._quality[name].add_counts(counts)
+            writers[name].append(counts)
         for writer in writers.values():
             writer.finish()
 
@@ -246,8 +247,8 @@ class _CountsWriter:
     def __init__(self, data: RowWriter) -> None:
         self._data = data
 
-    def append(self, block: SampleBlock) -> None:
-        self._data.append(block.data)
+    def append(self, counts: NDArray[Any]) -> None:
+        self._data.append(counts)
 
     def finish(self) -> None:
         self._data.finish()
@@ -266,9 +267,9 @@ class _ThermalWriter:
         self._n_waiting = 0
         self._n_done = 0
 
-    def append(self, block: SampleBlock) -> None:
-        self._waiting.append(block.data)
-        self._n_waiting += block.n_samples
+    def append(self, counts: NDArray[Any]) -> None:
+        self._waiting.append(counts)
+        self._n_waiting += len(counts)
         if self._n_waiting >= BATCH_ROWS:
             self._convert()
 

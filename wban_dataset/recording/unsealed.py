@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +13,12 @@ from numpy.typing import NDArray
 from wban_dataset.recording import layout, timebase
 from wban_dataset.recording import reconstruction as made
 from wban_dataset.recording.clock_anchors import UtcMap
-from wban_dataset.recording.errors import SessionError
-from wban_dataset.recording.framing import RECORD_HEADER, parse_record_header, segment_paths
+from wban_dataset.recording.errors import JournalContentError, SessionError
+from wban_dataset.recording.journal_blocks import BlockReader, all_counts
 from wban_dataset.recording.journal_index import JournalIndex, StreamIndex
 from wban_dataset.recording.quality import QualityAccumulator, clip_limits
-from wban_dataset.recording.records import decode
 from wban_dataset.recording.store import Table, Values
-from wban_dataset.recording.streams import Gap, SampleBlock, StreamSpec
+from wban_dataset.recording.streams import Gap, StreamSpec
 from wban_dataset.recording.thermal_rows import BATCH_ROWS, IMAGE_SHAPE, ThermalRows
 
 
@@ -42,7 +39,7 @@ class JournalStore:
         self.path = folder
         directory = folder / layout.JOURNAL_NAME
         self.index = JournalIndex.scan(directory) if index is None else index
-        self._segments = dict(segment_paths(directory))
+        self._reader = BlockReader(directory)
         self._stamps: dict[str, timebase.StampedStream] = {}
         self._segment_columns: dict[str, NDArray[np.uint16]] = {}
         self._gaps: dict[str, list[Gap]] = {}
@@ -164,7 +161,8 @@ class JournalStore:
         return made.plain_table(self.index, name)
 
     def close(self) -> None:
-        """Do nothing: no file is open between two reads."""
+        """Close the segment that is open."""
+        self._reader.close()
 
     def _add_times(self, quality: QualityAccumulator, stream: str) -> None:
         index = self.index.streams[stream]
@@ -177,8 +175,8 @@ class JournalStore:
             name: QualityAccumulator(clip_limits(index.spec))
             for name, index in self.index.streams.items()
         }
-        for block in self.index.blocks():
-            gathered[block.stream].add_counts(block.data)
+        for name, counts in all_counts(self.index):
+            gathered[name].add_counts(counts)
         for name, quality in gathered.items():
             self._add_times(quality, name)
         return made.quality_table({name: gathered[name].result() for name in self.stream_names()})
@@ -202,33 +200,11 @@ class JournalStore:
         first_rows = index.evidence("first_index")
         first = max(0, int(np.searchsorted(first_rows, start, side="right")) - 1)
         last = int(np.searchsorted(first_rows, stop, side="left"))
-        for i in range(first, last):
-            block = self._block_at(index.places[0][i], index.places[1][i])
-            yield int(first_rows[i]), block.data
-
-    def _block_at(self, segment: int, offset: int) -> SampleBlock:
-        """Read one block again; it verified when the journal was indexed."""
-        path = self._segments[segment]
         try:
-            with path.open("rb", buffering=0) as file:
-                head = os.pread(file.fileno(), RECORD_HEADER.size, offset)
-                header = parse_record_header(head)
-                length = header.length if header else 0
-                payload = os.pread(file.fileno(), length, offset + RECORD_HEADER.size)
-        except OSError as error:
-            raise SessionError(
-                f"journal segment {path}: {error.strerror or error}, expected to read it again. "
-                "If it was sealed meanwhile, open the session anew."
-            ) from error
-        if header is None or zlib.crc32(payload) != header.payload_crc:
-            raise SessionError(
-                f"journal segment {path}: the record at {offset} does not verify any more, "
-                "expected an unchanged journal. Open the session anew."
-            )
-        block = decode(header.kind, payload)
-        if not isinstance(block, SampleBlock):
-            raise SessionError(f"journal segment {path}: no block at {offset}; open it anew.")
-        return block
+            for i in range(first, last):
+                yield int(first_rows[i]), self._reader.counts(index, i)
+        except JournalContentError as error:
+            raise SessionError(str(error)) from error
 
     def _thermal_rows(self, index: StreamIndex, name: str, start: int, stop: int) -> NDArray[Any]:
         """Convert rows from the start of their segment on: images are completed row by row."""
