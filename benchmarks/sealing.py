@@ -1,8 +1,8 @@
 """How fast a session is sealed, reopening and comparing included, and in how much memory.
 
-Journals are made as a recorder would: noisy pictures of a scene that changes slowly (noise of 2.5
-grey levels, which gzip can hardly press), the thermal sensor's example frames with noise, and motion
-in blocks of a FIFO's watermark. Sealing runs as a child process, pinned to one core.
+Journals are made as a recorder would: noisy pictures of a scene (noise of 2.5 grey levels, which
+gzip can hardly press), the thermal sensor's example frames with noise, and motion in blocks of a
+FIFO's watermark. Sealing runs as a child process, pinned to one core.
 
     python benchmarks/sealing.py [--json PATH] [--minutes-default 10] [--minutes-reference 5]
 """
@@ -17,11 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.report import PI4_SLOWDOWN, report, row
 from wban_dataset.recording.journal import JournalWriter
@@ -60,6 +63,7 @@ class Load:
 
     @property
     def specs(self) -> list[StreamSpec]:
+        """Streams of the load."""
         words = np.array(json.loads(EXAMPLE.read_text("utf-8"))["eeprom"], dtype=np.uint16)
         fifo = {"watermark": WATERMARK}
         picture = (self.height, self.width)
@@ -104,9 +108,13 @@ class Recording:
         scene = 90 + 50 * np.sin(x / 40.0) * np.cos(y / 30.0)
         noise = self._rng.normal(0, 2.5, (N_PICTURES, load.height, load.width))
         self._pictures = np.clip(scene + noise, 0, 255).astype(np.uint8)
+        walk = self._rng.normal(0, 30, (4096, 3)).cumsum(axis=0)
+        jitter = self._rng.normal(0, 4, (4096, 3))
+        self._motion_counts = np.clip(walk + jitter, -32000, 32000).astype("<i2")
         self._frames = np.array(json.loads(EXAMPLE.read_text("utf-8"))["frames"], dtype=np.uint16)
 
     def items(self, gzip_level: int) -> list[JournalItem]:
+        """All that is not a block; comes first."""
         header = SessionHeader(
             "01J00000000000000000000000", "boot", "S01", "eating", "bench", "0", START_NS, "",
             gzip_level=gzip_level,
@@ -118,62 +126,49 @@ class Recording:
         health = [HealthSample(a.monotonic_ns, 50.0, 0, 10**10, 0.3, 10**7) for a in anchors]
         return [header, *self._load.specs, Label(START_NS, 0, "eating"), *anchors, *health]
 
-    def blocks(self):
-        """Yield blocks of all streams in the order in which they end."""
+    def blocks(self) -> Iterator[SampleBlock]:
+        """All blocks in the order in which they end."""
         load = self._load
-        counters = [
-            (WATERMARK / load.motion_hz, self._motion("accel")),
-            (WATERMARK / load.motion_hz, self._motion("gyro")),
-            (1 / load.thermal_hz, self._thermal()),
-            (1 / load.frame_hz, self._infrared()),
+        sources: list[tuple[float, Callable[[int, int], SampleBlock]]] = [
+            (WATERMARK / load.motion_hz, partial(self._motion, "accel")),
+            (WATERMARK / load.motion_hz, partial(self._motion, "gyro")),
+            (1 / load.thermal_hz, self._thermal),
+            (1 / load.frame_hz, self._infrared),
         ]
-        due = [START_NS + round(period_s * 1e9) for period_s, _ in counters]
+        numbers = [0] * len(sources)
+        due = [START_NS + round(period_s * 1e9) for period_s, _ in sources]
         while (now_ns := min(due)) < self._end_ns:
-            i = due.index(now_ns)
-            period_s, source = counters[i]
-            source.send(None)
-            yield source.send(now_ns)
-            due[i] = now_ns + round(period_s * 1e9)
+            k = due.index(now_ns)
+            period_s, source = sources[k]
+            yield source(numbers[k], now_ns)
+            numbers[k] += 1
+            due[k] = START_NS + round((numbers[k] + 1) * period_s * 1e9)
 
-    def _motion(self, name: str):
-        first = 0
-        walk = self._rng.normal(0, 30, (4096, 3)).cumsum(axis=0)
-        counts = np.clip(walk + self._rng.normal(0, 4, (4096, 3)), -32000, 32000).astype("<i2")
-        while True:
-            now_ns = yield None
-            late_ns = int(self._rng.integers(200_000, 1_500_000))
-            read = Read(now_ns + late_ns - 200_000, now_ns + late_ns)
-            at = first % (len(counts) - WATERMARK)
-            yield SampleBlock(name, first, 0, counts[at : at + WATERMARK], read)
-            first += WATERMARK
+    def _motion(self, name: str, i: int, now_ns: int) -> SampleBlock:
+        late_ns = int(self._rng.integers(200_000, 1_500_000))
+        read = Read(now_ns + late_ns - 200_000, now_ns + late_ns)
+        at = i * WATERMARK % (len(self._motion_counts) - WATERMARK)
+        return SampleBlock(name, i * WATERMARK, 0, self._motion_counts[at : at + WATERMARK], read)
 
-    def _thermal(self):
-        i = 0
-        while True:
-            now_ns = yield None
-            raw = self._frames[i & 1][None].copy()
-            raw[0, :768] += self._rng.integers(0, 6, 768, dtype=np.uint16)
-            polled_ns = now_ns + int(self._rng.integers(0, 5_000_000))
-            read = Read(polled_ns - 5_000_000, polled_ns)
-            yield SampleBlock("thermal", i, 0, raw, read, {"subpage": np.array([i & 1], "u1")})
-            i += 1
+    def _thermal(self, i: int, now_ns: int) -> SampleBlock:
+        raw = self._frames[i & 1][None].copy()
+        raw[0, :768] += self._rng.integers(0, 6, 768, dtype=np.uint16)
+        polled_ns = now_ns + int(self._rng.integers(0, 5_000_000))
+        columns = {"subpage": np.array([i & 1], dtype=np.uint8)}
+        return SampleBlock("thermal", i, 0, raw, Read(polled_ns - 5_000_000, polled_ns), columns)
 
-    def _infrared(self):
-        i = 0
-        while True:
-            now_ns = yield None
-            columns = {
-                "exposure_ns": np.array([8_000_000], dtype="<i8"),
-                "gain": np.array([2.0], dtype="<f4"),
-                "illuminated": np.array([1], dtype="|u1"),
-                "sensor_ns": np.array([now_ns - 20_000_000], dtype="<i8"),
-                "frame_duration_ns": np.array([66_666_667], dtype="<i8"),
-                "stamp_unc_ns": np.array([20_000], dtype="<i4"),
-            }
-            read = Read(now_ns - 20_000_000, now_ns, edge_ns=now_ns - 20_000_000)
-            picture = self._pictures[i * 7 % N_PICTURES][None]
-            yield SampleBlock("infrared", i, 0, picture, read, columns)
-            i += 1
+    def _infrared(self, i: int, now_ns: int) -> SampleBlock:
+        columns: dict[str, NDArray[Any]] = {
+            "exposure_ns": np.array([8_000_000], dtype="<i8"),
+            "gain": np.array([2.0], dtype="<f4"),
+            "illuminated": np.array([1], dtype="|u1"),
+            "sensor_ns": np.array([now_ns - 20_000_000], dtype="<i8"),
+            "frame_duration_ns": np.array([66_666_667], dtype="<i8"),
+            "stamp_unc_ns": np.array([20_000], dtype="<i4"),
+        }
+        read = Read(now_ns - 20_000_000, now_ns, edge_ns=now_ns - 20_000_000)
+        picture = self._pictures[i * 7 % N_PICTURES][None]
+        return SampleBlock("infrared", i, 0, picture, read, columns)
 
 
 def write_journal(folder: Path, load: Load, duration_s: float, gzip_level: int) -> int:

@@ -1,4 +1,4 @@
-"""One 400 kHz bus shared by accelerometer and thermal camera: is anything lost?
+"""Whether one 400 kHz bus shared by accelerometer and thermal camera loses anything.
 
 Ten virtual minutes each: the reference load's chips at the full bus speed, and the default load's
 at the 160 kHz that a Pi 4 with an idling core clock makes of a nominal 400.

@@ -87,10 +87,12 @@ def mlx90640(error: float, refresh_hz: float) -> NDArray[np.int64]:
     device = Mlx90640("mlx90640", bus, clock, refresh_hz=refresh_hz)
     collected = run_bus(bus, [device], clock, DURATION_S)
     made = stamps(collected, "thermal")
-    ends = np.array([chip.subpage_end_ns(k) for k in range(int(refresh_hz * DURATION_S * 1.1))])
-    middles = (ends[1:] + ends[:-1]) // 2
-    nearest = middles[np.clip(np.searchsorted(middles, made), 1, len(middles) - 1) - np.array([[0], [1]])]
-    return _errors(made, nearest[np.abs(nearest - made).argmin(axis=0), np.arange(len(made))])
+    middles = chip.subpage_middles_ns
+    after = np.clip(np.searchsorted(middles, made), 1, len(middles) - 1)
+    nearest = after - (made - middles[after - 1] < middles[after] - made)
+    if len(np.unique(nearest)) < len(made):
+        raise SystemExit("two stamps of one subpage")
+    return _errors(made, middles[nearest])
 
 
 def camera(error: float) -> NDArray[np.int64]:
@@ -114,7 +116,7 @@ def _errors(made: NDArray[np.int64], true: NDArray[np.int64]) -> NDArray[np.int6
 
 
 def cases() -> Sequence[tuple[str, float, Case]]:
-    """What is measured, the rms asked for in ms, and how."""
+    """List what is measured, the rms asked for in ms, and how."""
     return (
         ("ADXL345 100 Hz, polling", 0.3, lambda e: adxl345(e, 100.0, edges=False)),
         ("ADXL345 400 Hz, polling", 0.3, lambda e: adxl345(e, 400.0, edges=False)),

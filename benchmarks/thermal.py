@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from report import PI4_SLOWDOWN, json_path_argument, report, row
 
 from wban_collect.devices.mlx90640_adafruit import load_library
-from wban_dataset.recording.thermal import Calibration, temperatures
+from wban_dataset.recording.thermal import Calibration
 
 EXAMPLE = Path(__file__).parents[1] / "tests" / "data" / "mlx90640" / "melexis_example.json"
 N_BATCH = 1000
@@ -75,7 +75,6 @@ def measure() -> list[dict[str, Any]]:
     raw = subpages(np.array(example["frames"], dtype=np.uint16))
     calibration = Calibration.from_eeprom(eeprom)
     whole_us = best_us(lambda: calibration.temperatures(raw, EMISSIVITY), N_BATCH)
-    halves_us = best_us(lambda: temperatures(calibration, raw, EMISSIVITY), N_BATCH)
     run, image = adafruit_run(eeprom, raw)
     adafruit_us = best_us(run, N_ADAFRUIT)
     ours = calibration.temperatures(raw[:N_ADAFRUIT], EMISSIVITY)[-1]
@@ -95,12 +94,6 @@ def measure() -> list[dict[str, Any]]:
             reached=whole_us <= 8,
             on_pi4=f"about {whole_us * PI4_SLOWDOWN:.0f} us",
             whole_us=whole_us,
-        ),
-        row(
-            "of it the subpages' own pixels",
-            measured=f"{halves_us:.1f} us",
-            on_pi4=f"about {halves_us * PI4_SLOWDOWN:.0f} us",
-            halves_us=halves_us,
         ),
         row(
             "whole images against Adafruit's calculation",

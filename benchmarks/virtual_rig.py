@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wban_collect.bus import BusWorker
 from wban_collect.clock import VirtualClock
-from wban_collect.device import BusDevice, DeviceOutput
+from wban_collect.device import BusDevice, DeviceOutput, FrameDevice
 from wban_collect.i2c import I2CBus
 from wban_collect.simulation.people import study_participant
 from wban_collect.simulation.wearer import SimulatedWearer
@@ -30,24 +30,28 @@ class Collected:
     gaps: list[Gap] = field(default_factory=list)
 
     def take(self, output: DeviceOutput) -> None:
+        """Keep a block or a gap."""
         if isinstance(output, Gap):
             self.gaps.append(output)
         else:
             self.blocks.setdefault(output.stream, []).append(output)
 
-    def meet(self, device: BusDevice) -> None:
+    def meet(self, device: BusDevice | FrameDevice) -> None:
+        """Take the streams of a device that has been set up."""
         self.specs |= {spec.name: spec for spec in device.streams}
 
     def n_rows(self, stream: str) -> int:
+        """Count the samples of a stream."""
         return sum(block.n_samples for block in self.blocks.get(stream, []))
 
     @property
     def n_lost(self) -> int:
+        """Samples that the gaps say are missing; at least one for each."""
         return sum(max(gap.n_missing, 1) for gap in self.gaps)
 
 
 def wearer(seed: int = 1) -> SimulatedWearer:
-    """A simulated person who goes through the paper's activities."""
+    """Make a simulated person who goes through the paper's activities."""
     person = study_participant(PAPER_ABSTRACT, 600.0, seed, 1)
     person.begin(START_NS)
     return person

@@ -10,7 +10,7 @@ from typing import TypeVar
 from wban_collect.backoff import Backoff
 from wban_collect.clock import Clock
 from wban_collect.device import BusDevice, DeviceOutput
-from wban_collect.errors import BusError, DeviceError
+from wban_collect.errors import BusError, DeviceError, unexpected
 from wban_collect.i2c import I2CBus
 
 _T = TypeVar("_T")
@@ -134,6 +134,9 @@ class BusWorker:
             self._advance(task)
         except (BusError, DeviceError) as error:
             self._put_off(task, error)
+        except Exception as error:  # a defect in one driver never stops the others
+            log.debug("%s", task.device.name, exc_info=True)
+            self._put_off(task, unexpected(error))
 
     def failures(self) -> dict[str, Exception]:
         """Devices that are not running, and the last error of each."""

@@ -60,3 +60,11 @@ class CameraStackError(WbanError):
 
 class StorageError(WbanError):
     """The session cannot be written."""
+
+
+def unexpected(error: Exception) -> DeviceError:
+    """Wrap what a driver should never raise, so that it is treated as the device's failure."""
+    return DeviceError(
+        f"unexpected {type(error).__name__} ({error}), expected none: a defect of wban. Run "
+        "'wban-collect -v start ...' for the place, and report it."
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from wban_collect.backoff import Backoff
 from wban_collect.clock import Clock
 from wban_collect.device import DeviceOutput, FrameDevice
-from wban_collect.errors import CameraStackError, DeviceError
+from wban_collect.errors import CameraStackError, DeviceError, unexpected
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,9 @@ class FrameWorker:
             self._backoff.reset()
         except (DeviceError, CameraStackError) as error:
             self._put_off(error)
+        except Exception as error:  # a defect in one driver never stops the others
+            log.debug("%s", self.name, exc_info=True)
+            self._put_off(unexpected(error))
 
     def failures(self) -> dict[str, Exception]:
         """Name the camera and its last error, if it is not running."""

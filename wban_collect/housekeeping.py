@@ -48,8 +48,13 @@ class Housekeeping:
         """Note the clocks and the machine's state."""
         now_ns = self.clock.monotonic_ns()
         self._due_ns = now_ns + INTERVAL_NS
-        self.free_bytes = shutil.disk_usage(self._out).free
         self._storage.put(self._read_anchor())
+        try:
+            self.free_bytes = shutil.disk_usage(self._out).free
+        except OSError as error:
+            # A folder that went away stops the writer, not this thread.
+            log.warning("%s: %s", self._out, error.strerror)
+            return
         self._storage.put(read_health(now_ns, self._out, self._storage.fsync_ns))
         if self.free_bytes < self._keep_free_bytes:
             log.warning(

@@ -44,6 +44,9 @@ def make_plan(request: Request, config: Config, clock: Clock) -> Plan:
     monotonic_ns, realtime_ns = clock.monotonic_ns(), clock.realtime_ns()
     this_boot = request.boot_id or boot_id()
     storage = config.storage
+    commit_interval_ns = (
+        VIRTUAL_COMMIT_INTERVAL_NS if request.virtual else int(storage.commit_interval_s * 1e9)
+    )
     header = SessionHeader(
         session_id=request.session_id or new_session_id(realtime_ns),
         boot_id=this_boot,
@@ -59,7 +62,7 @@ def make_plan(request: Request, config: Config, clock: Clock) -> Plan:
         boottime_offset_ns=0 if request.virtual else boottime_offset_ns(),
         aligned_rate_hz=config.alignment.rate_hz,
         gzip_level=storage.gzip_level,
-        attributes={"commit_interval_ns": int(storage.commit_interval_s * 1e9)},
+        attributes={"commit_interval_ns": commit_interval_ns},
     )
     name = request.folder or folder_name(
         request.subject,
@@ -74,9 +77,7 @@ def make_plan(request: Request, config: Config, clock: Clock) -> Plan:
         out=request.out,
         folder_name=name,
         duration_ns=request.duration_ns,
-        commit_interval_ns=VIRTUAL_COMMIT_INTERVAL_NS
-        if request.virtual
-        else int(storage.commit_interval_s * 1e9),
+        commit_interval_ns=commit_interval_ns,
         segment_bytes=storage.segment_mb << 20,
         segment_ns=int(storage.segment_s * 1e9),
         queue_bytes=storage.queue_mb << 20,

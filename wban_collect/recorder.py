@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +27,17 @@ from wban_collect.frames import FrameWorker
 from wban_collect.housekeeping import Housekeeping
 from wban_collect.i2c import I2CBus
 from wban_collect.reservation import SpaceReservation
-from wban_collect.session_folder import check_writable, create_folder
+from wban_collect.session_folder import (
+    check_writable,
+    create_folder,
+    missing_folders,
+    remove_empty,
+    unusable,
+)
 from wban_collect.storage import Commit, Storage, StreamCount
 from wban_collect.worker import ThreadedRunner, VirtualRunner, Worker
+from wban_dataset.recording.errors import SealingError
+from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.journal import JournalWriter, sync_directory
 from wban_dataset.recording.streams import (
     ClockAnchor,
@@ -45,6 +55,12 @@ PREFLIGHT_NS = 30_000_000_000
 
 HOPELESS = (DeviceNotFoundError, BusPermissionError, CameraStackError)
 """Errors that waiting does not mend: a recording that has not begun yet is refused at once."""
+
+
+DISK_FULL = "disk full"
+
+ORDERLY = ("asked to stop", "duration reached", "source ended")
+"""Reasons to end that mean that everything that was wanted is there."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +157,7 @@ class Recorder:
         self._progress = Progress()
         self._stop_reason = ""
         self._reservation: SpaceReservation | None = None
+        self._held = ExitStack()
         self.storage = Storage(
             parts.storage_clock,
             commit_interval_ns=plan.commit_interval_ns,
@@ -168,6 +185,11 @@ class Recorder:
         ]
         self.runner = VirtualRunner(workers) if parts.virtual else ThreadedRunner(workers)
 
+    @property
+    def stop_reason(self) -> str:
+        """Why the recording ended: one of `ORDERLY`, or what went wrong."""
+        return self._stop_reason
+
     def stop(self, reason: str = "asked to stop") -> None:
         """End the recording in order; from any thread or a signal handler."""
         self._stop_reason = self._stop_reason or reason
@@ -181,21 +203,23 @@ class Recorder:
             If the recording could not begin; nothing is left on disk then. Once it has begun, a
             failure ends it in order and stands in its end record.
         """
-        check_writable(self._plan.out, self._plan.keep_free_bytes)
+        made = missing_folders(self._plan.out)
         self._progress.started_ns = self._parts.clock.monotonic_ns()
         try:
+            check_writable(self._plan.out, self._plan.keep_free_bytes)
             self.runner.run_until(self._preflight_passed)
             if self._stop_reason:
                 raise WbanError(f"nothing was recorded: {self._stop_reason}.")
             folder = self._open_session()
         except BaseException:
             self._stop_workers()
+            remove_empty(made)
             raise
         try:
             self.runner.run_until(self._done)
         except StorageError as error:
             log.error("%s", error)
-            self.stop("disk full")
+            self.stop(DISK_FULL)
         finally:
             self._stop_workers()
             self._close_session()
@@ -254,10 +278,23 @@ class Recorder:
         return bool(names) and names <= self._delivered
 
     def _open_session(self) -> Path:
-        plan = self._plan
-        folder = create_folder(plan.out, plan.folder_name)
+        folder = create_folder(self._plan.out, self._plan.folder_name)
+        try:
+            self._begin(folder)
+        except (OSError, SealingError, StorageError) as error:
+            self._held.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise unusable(self._plan.out, error) from error
+            raise StorageError(str(error)) from error
+        self._progress.folder = folder
+        return folder
+
+    def _begin(self, folder: Path) -> None:
+        """Take the folder, so that nobody seals it meanwhile; begin the journal in it."""
+        plan, header = self._plan, self._plan.header
+        self._held.enter_context(locked(folder))
         sync_directory(plan.out)
-        header = plan.header
         journal = JournalWriter(
             folder / "journal",
             hashlib.blake2b(header.session_id.encode(), digest_size=16).digest(),
@@ -278,8 +315,6 @@ class Recorder:
         ]
         for label in labels:
             self.storage.put(label)
-        self._progress.folder = folder
-        return folder
 
     def _done(self) -> bool:
         self._show()
@@ -305,7 +340,10 @@ class Recorder:
     def _stop_workers(self) -> None:
         self.runner.stop()
         for worker in (*self._frame_workers, *self._bus_workers):
-            worker.stop()
+            try:
+                worker.stop()
+            except (WbanError, OSError) as error:
+                log.warning("%s: %s", worker.name, error)
 
     def _close_session(self) -> None:
         """Write the end record; a full disk gets the reservation's margin for it."""
@@ -320,6 +358,7 @@ class Recorder:
         finally:
             if self._reservation is not None:
                 self._reservation.release()
+            self._held.close()
 
 
 def _say_nothing(_progress: Progress) -> None:

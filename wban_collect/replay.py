@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from wban_collect.config import DEFAULT_LOAD, Config
 from wban_collect.errors import ConfigError
@@ -42,7 +43,7 @@ def open_replay(path: Path, recording: str | None) -> ReplaySource:
             world = ReplayWorld.open(path, recording)
     except (ValueError, OSError) as error:
         raise ConfigError(f"--replay {path}: {error}") from error
-    return ReplaySource(world, world.sampling_rate_hz, world.subject, world.name)
+    return ReplaySource(world, world.sampling_rate_hz, world.subject, world.source)
 
 
 def motion_only(config: Config, sampling_rate_hz: float) -> Config:
@@ -66,15 +67,15 @@ def _session_world(path: Path) -> ReplayWorld:
             accel, gyro = streams.get("accel"), streams.get("gyro")
             if accel is None or accel.n < 2:
                 raise ValueError("this session has no accelerometer; expected one to replay.")
-            stamps = accel.monotonic_ns
-            period_ns = 1e9 / accel.sampling_rate_hz
+            stamps: NDArray[np.int64] = accel.monotonic_ns
+            period_ns = 1e9 / float(accel.sampling_rate_hz)
             n_samples = int((stamps[-1] - stamps[0]) // period_ns) + 1
             grid = stamps[0] + np.rint(np.arange(n_samples) * period_ns).astype(np.int64)
             spans = [
                 (
-                    int(np.searchsorted(grid, label.start_ns)),
-                    int(np.searchsorted(grid, label.stop_ns)),
-                    label.label,
+                    int(np.searchsorted(grid, int(label.start_ns))),
+                    int(np.searchsorted(grid, int(label.stop_ns))),
+                    str(label.label),
                 )
                 for label in session.labels
             ]
@@ -90,7 +91,8 @@ def _session_world(path: Path) -> ReplayWorld:
         raise ValueError(str(error)) from error
 
 
-def _on_grid(stream: Any, grid: Any) -> Any:
+def _on_grid(stream: Any, grid: NDArray[np.int64]) -> NDArray[np.float64]:
     """Interpolate a stream's channels at the instants of the grid, (n, 3)."""
-    values = stream.read()
-    return np.stack([np.interp(grid, stream.monotonic_ns, column) for column in values.T], axis=1)
+    values: NDArray[np.float64] = stream.read()
+    stamps: NDArray[np.int64] = stream.monotonic_ns
+    return np.stack([np.interp(grid, stamps, values[:, i]) for i in range(3)], axis=1)

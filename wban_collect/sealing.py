@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wban_collect.errors import StorageError
+
+log = logging.getLogger(__name__)
 
 SEALED = 0
 SEALED_WITH_LOSSES = 3
@@ -53,22 +57,40 @@ def seal_session(folder: Path, on_progress: Callable[[float], None] | None = Non
     """
     command = [sys.executable, "-m", "wban_dataset.recording.sealing", str(folder), "--progress"]
     # A process group of its own: Ctrl-C at the terminal stops the recording, not its sealing.
-    with subprocess.Popen(  # noqa: S603 - our own module, a path as one argument
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    ) as child:
+    # What it says on stderr goes to a file: a pipe that nobody reads meanwhile could fill up.
+    with (
+        tempfile.TemporaryFile("w+") as stderr,
+        subprocess.Popen(  # noqa: S603 - our own module, a path as one argument
+            command,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        ) as child,
+    ):
         last_line = _follow(child, on_progress)
-        complaint = child.stderr.read().strip() if child.stderr else ""
+        child.wait()
+        stderr.seek(0)
+        complaint = stderr.read().strip()
+    log.debug("%s", complaint)
     if child.returncode not in (SEALED, SEALED_WITH_LOSSES):
-        raise StorageError(
-            f"{folder} was recorded but not sealed: {complaint or 'the sealing process ended.'} "
-            f"Nothing is lost; try again with 'wban-collect seal {folder}'."
-        )
+        raise StorageError(_why_not(folder, child.returncode, complaint))
     return SealOutcome(folder, child.returncode, json.loads(last_line))
+
+
+def _why_not(folder: Path, exit_code: int, complaint: str) -> str:
+    """Say in a sentence or two why a session was not sealed."""
+    if not (folder / "journal").is_dir():
+        return complaint
+    if exit_code < 0:
+        complaint = f"the sealing process was ended by signal {-exit_code}."
+    lines = complaint.splitlines() or ["the sealing process ended."]
+    # Of a traceback, which only a defect leaves, the last line says what it was.
+    return (
+        f"{folder} was recorded but not sealed: {lines[-1]} "
+        f"Nothing is lost; try again with 'wban-collect seal {folder}'."
+    )
 
 
 def _follow(child: subprocess.Popen[str], on_progress: Callable[[float], None] | None) -> str:

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def create_folder(out: Path, name: str) -> Path:
             if not out.is_dir():
                 break
         except OSError as error:
-            raise _unusable(out, error) from error
+            raise unusable(out, error) from error
         else:
             return folder
     raise StorageError(
@@ -78,7 +79,7 @@ def check_writable(out: Path, needed_bytes: int) -> int:
             os.fsync(probe.fileno())
         free_bytes = shutil.disk_usage(out).free
     except OSError as error:
-        raise _unusable(out, error) from error
+        raise unusable(out, error) from error
     if free_bytes < needed_bytes:
         raise StorageError(
             f"output folder {out}: {free_bytes / 1e6:.0f} MB are free, expected at least "
@@ -87,7 +88,21 @@ def check_writable(out: Path, needed_bytes: int) -> int:
     return free_bytes
 
 
-def _unusable(out: Path, error: OSError) -> StorageError:
+def missing_folders(out: Path) -> list[Path]:
+    """Folders that have to be made for `out` to exist, innermost first."""
+    folders = (out, *out.parents)
+    return [folder for folder in folders if not os.path.lexists(folder)]
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove what `missing_folders` named, as far as nothing came to be in it."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def unusable(out: Path, error: OSError) -> StorageError:
+    """Say why nothing can be written into the output folder."""
     return StorageError(
         f"output folder {out}: {(error.strerror or str(error)).lower()}; expected a folder that "
         "can be written. Choose another with --out, or mend its permissions."

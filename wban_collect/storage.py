@@ -56,6 +56,12 @@ class Storage:
         Bytes that may wait for the disk.
     on_commit
         Told of every fsync.
+
+    Attributes
+    ----------
+    on_write
+        Told of every block that was written, in the writer's thread, and of when it was put and
+        written; for measurements.
     """
 
     name = "storage"
@@ -71,7 +77,7 @@ class Storage:
         self.clock = clock
         self.counts: dict[str, StreamCount] = {}
         self.fsync_ns: deque[int] = deque(maxlen=1200)
-        self.write_latency_ns: deque[int] = deque(maxlen=20_000)
+        self.on_write: Callable[[SampleBlock, int, int], None] | None = None
         self.n_bytes = 0
         self._interval_ns = commit_interval_ns
         self._limit_bytes = queue_bytes
@@ -106,9 +112,21 @@ class Storage:
     def open(
         self, journal: JournalWriter, header: SessionHeader, reservation: SpaceReservation | None
     ) -> None:
-        """Give the journal; the header goes first, what has waited is written at the next step."""
-        with self._lock:
-            self._queue.appendleft((header, 0, self.clock.monotonic_ns()))
+        """Give the journal; what has waited is written at the next step.
+
+        The header is on the disk when this returns: from here on the session can be recovered.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses.
+        """
+        self._append(journal, header)
+        self._described.append(header)
+        try:
+            journal.commit()
+        except OSError as error:
+            raise _refused(error) from error
         self._reservation = reservation
         self._journal = journal
 
@@ -218,7 +236,8 @@ class Storage:
             count.n_rows += item.n_samples
             count.n_bytes += item.data.nbytes
             count.newest_ns = item.read.read_end_ns
-            self.write_latency_ns.append(self.clock.monotonic_ns() - put_ns)
+            if self.on_write is not None:
+                self.on_write(item, put_ns, self.clock.monotonic_ns())
         elif isinstance(item, Gap):
             count = self.counts.setdefault(item.stream, StreamCount())
             count.n_gaps += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,9 @@ log = logging.getLogger(__name__)
 
 QUESTION_NS = 50_000_000
 """How often, in virtual time, it is asked whether the end is reached."""
+
+REAL_TIME_PRIORITY = 10
+"""Of SCHED_RR: before every ordinary program, after the kernel's interrupt threads (50)."""
 
 
 class Worker(Protocol):
@@ -72,6 +76,7 @@ class ThreadedRunner:
                 thread.join(timeout=3.0)
 
     def _run(self, worker: Worker) -> None:
+        _go_before_ordinary_programs()
         try:
             while not self._stop.is_set():
                 worker.clock.sleep_until_ns(worker.next_due_ns())
@@ -79,7 +84,7 @@ class ThreadedRunner:
                     worker.step()
                     self.cpu_ns[worker.name] = time.thread_time_ns()
         except BaseException as error:
-            log.exception("%s ended", worker.name)
+            log.debug("%s ended", worker.name, exc_info=True)
             self._failure = error
 
 
@@ -107,6 +112,18 @@ class VirtualRunner:
 
     def stop(self) -> None:
         """Nothing runs between two calls."""
+
+
+def _go_before_ordinary_programs() -> None:
+    """Give this thread, and those that it starts, real-time priority where that is allowed.
+
+    A thermal subpage takes more than a dozen transfers and is overwritten after one period; after
+    each of them a busy machine would let the thread wait for some milliseconds.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REAL_TIME_PRIORITY))
+    except OSError as error:
+        log.info("no real-time priority: %s", error.strerror)
 
 
 def _next_instant_ns(worker: Worker) -> int:

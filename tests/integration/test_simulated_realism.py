@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from wban_collect.simulation.schedule import Schedule
 from wban_collect.simulation.wearer import SimulatedWearer, SubjectParameters
 
@@ -75,21 +76,28 @@ def features_of(signals, starts):
 
 
 def macro_f1(X, y, folds, groups=None) -> float:
-    predicted = model_selection.cross_val_predict(
-        ensemble.RandomForestClassifier(100, random_state=0, min_samples_leaf=2),
-        X,
-        y,
-        groups=groups,
-        cv=folds,
-    )
+    forest = ensemble.RandomForestClassifier(100, max_samples=0.5, n_jobs=2, random_state=0)
+    predicted = model_selection.cross_val_predict(forest, X, y, groups=groups, cv=folds)
     return float(metrics.f1_score(y, predicted, average="macro"))
 
 
 @pytest.mark.parametrize("activities", [FIVE, ALL], ids=["abstract", "union"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_people_are_as_hard_to_tell_as_people(activities, seed):
+def test_strangers_are_hard_to_classify_and_shuffled_windows_flatter(activities, seed):
     X, y, groups = study(activities, seed)
-    between = macro_f1(X, y, model_selection.LeaveOneGroupOut(), groups)
-    shuffled = macro_f1(X, y, model_selection.KFold(5, shuffle=True, random_state=0))
-    assert 0.70 <= between <= 0.92
-    assert shuffled >= between + 0.05
+    apart = slice(None, None, 3)  # windows that do not overlap say as much in a third of the time
+    between = macro_f1(X[apart], y[apart], model_selection.LeaveOneGroupOut(), groups[apart])
+    shuffled = macro_f1(X, y, model_selection.KFold(3, shuffle=True, random_state=0))
+    assert 0.70 <= between <= 0.92, f"leave-one-subject-out macro-F1 {between:.3f}"
+    assert shuffled >= between + 0.05, f"shuffled {shuffled:.3f}, between people {between:.3f}"
+
+
+def test_postures_differ_and_neighbouring_activities_overlap():
+    X, y, _ = study(FIVE, 4)
+    forward = {name: X[y == name][:, 0] for name in FIVE}  # mean acceleration along x
+    low, high = {}, {}
+    for name, values in forward.items():
+        low[name], high[name] = np.percentile(values, (10, 90))
+    assert low["sitting"] < high["eating"] < high["sitting"]
+    assert low["staying"] < high["standing"]
+    assert low["sleeping"] > high["standing"]

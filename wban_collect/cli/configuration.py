@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -30,7 +31,8 @@ def capacity(config: Config, out: Path) -> str:
     The sealed copy exists beside the journal for a while, so a session needs its size twice.
     """
     bytes_per_hour = config.bytes_per_second() * 3600
-    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    # Path.exists raises for a name that is too long or a folder that may not be entered.
+    existing = next(path for path in (out, *out.absolute().parents) if os.access(path, os.F_OK))
     free_bytes = shutil.disk_usage(existing).free - config.storage.keep_free_mb * 1e6
     hours = max(free_bytes, 0.0) / (2 * bytes_per_hour)
     return (
@@ -49,11 +51,14 @@ def config_group() -> None:
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def init(path: Path, force: bool) -> None:
     """Write a configuration in which every key is explained (default: wban-collect.toml)."""
-    if path.exists() and not force:
-        raise ConfigError(f"{path} is there already; choose another name or say --force.")
     text = files("wban_collect").joinpath("example.toml").read_text(encoding="utf-8")
     try:
-        path.write_text(text, encoding="utf-8")
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{path} is there already; choose another name or say --force."
+        ) from error
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be written: {error.strerror}; choose another place."

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import click
 from rich.console import Console, Group
@@ -37,7 +38,10 @@ class Display(Protocol):
 
 
 class CommitLines:
-    """For programs: one JSON object a line for every fsync."""
+    """For programs: one JSON object a line for every fsync.
+
+    Whoever reads the lines may go away; the recording goes on.
+    """
 
     def __enter__(self) -> Self:
         return self
@@ -48,23 +52,26 @@ class CommitLines:
         """Say where the session is, as soon as it is."""
         if progress.folder is not None and not hasattr(self, "_folder"):
             self._folder = progress.folder
-            click.echo(json.dumps({"recording": str(progress.folder)}))
+            _say({"recording": str(progress.folder)})
 
     def committed(self, commit: Commit) -> None:
         """Say what is acknowledged: this many rows of each stream are on the disk."""
-        click.echo(
-            json.dumps(
-                {
-                    "acknowledged": commit.sequence,
-                    "monotonic_ns": commit.monotonic_ns,
-                    "fsync_ns": commit.duration_ns,
-                    "rows": commit.n_rows,
-                }
-            )
+        _say(
+            {
+                "acknowledged": commit.sequence,
+                "monotonic_ns": commit.monotonic_ns,
+                "fsync_ns": commit.duration_ns,
+                "rows": commit.n_rows,
+            }
         )
 
     def sealing(self, fraction: float) -> None:
         """Nothing: the result follows."""
+
+
+def _say(line: dict[str, Any]) -> None:
+    with suppress(OSError):
+        click.echo(json.dumps(line))
 
 
 class ProgressDisplay:

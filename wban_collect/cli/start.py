@@ -21,8 +21,8 @@ from wban_collect.cli.progress import CommitLines, ProgressDisplay
 from wban_collect.cli.values import Duration, usable_activity, usable_subject
 from wban_collect.config import Config
 from wban_collect.plan import Request, make_plan
-from wban_collect.recorder import Parts, Recorder
-from wban_collect.sealing import SealOutcome, seal_session
+from wban_collect.recorder import ORDERLY, Parts, Recorder
+from wban_collect.sealing import SEALED_WITH_LOSSES, SealOutcome, seal_session
 
 VIRTUAL_START_NS = 1_000_000_000_000
 """Monotonic time at which a recording in virtual time begins."""
@@ -104,9 +104,12 @@ def start(**options: Any) -> None:
         on_progress=display.show,
         on_commit=display.committed,
     )
-    with display, _stopped_by_signals(recorder):
-        session = recorder.run()
-    _report(seal_session(session, display.sealing), session, as_json=wanted.as_json)
+    with _stopped_by_signals(recorder):
+        with display:
+            session = recorder.run()
+        # Still deaf to a second Ctrl-C: it is meant for the recording, not for its sealing.
+        outcome = seal_session(session, display.sealing)
+    _report(outcome, recorder.stop_reason, as_json=wanted.as_json)
 
 
 def _prepare(options: Options, config: Config, out: Path) -> tuple[Parts, Request]:
@@ -187,11 +190,15 @@ def _stopped_by_signals(recorder: Recorder) -> Generator[None]:
             signal.signal(number, handler)
 
 
-def _report(outcome: SealOutcome, session: Path, *, as_json: bool) -> None:
+def _report(outcome: SealOutcome, ended: str, *, as_json: bool) -> None:
+    early = ended not in ORDERLY
+    exit_code = SEALED_WITH_LOSSES if early else outcome.exit_code
     if as_json:
-        result = {"session": str(session), "exit": outcome.exit_code, **outcome.report}
-        click.echo(json.dumps(result))
+        result = {"session": str(outcome.folder), "exit": exit_code, "ended": ended}
+        click.echo(json.dumps(result | outcome.report))
     else:
         click.echo(outcome.text)
-        click.echo(f"Next: wban-dataset inspect {session}")
-    sys.exit(outcome.exit_code)
+        if early:
+            click.echo(f"  ended before its time: {ended}")
+        click.echo(f"Next: wban-dataset inspect {outcome.folder}")
+    sys.exit(exit_code)

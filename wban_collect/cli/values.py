@@ -33,9 +33,9 @@ class Duration(click.ParamType[int]):
             return value
         match = _DURATION.match(value.strip())
         nanoseconds = float(match["number"]) * _UNIT_NS[match["unit"] or "s"] if match else 0.0
-        if not 0 < nanoseconds < 366 * _UNIT_NS["d"]:
+        if not 1 <= nanoseconds < 366 * _UNIT_NS["d"]:
             self.fail(
-                f"{value!r} is not a duration: expected a positive length of time such as "
+                f"{value[:40]!r} is not a duration: expected a positive length of time such as "
                 "30s, 5min or 1.5h.",
                 param,
                 ctx,

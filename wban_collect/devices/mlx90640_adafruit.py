@@ -19,6 +19,7 @@ import types
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -74,6 +75,33 @@ def load_library() -> types.ModuleType:
             del sys.modules[name]
 
 
+@dataclass(slots=True)
+class FetchNotes:
+    """What went over the bus while the library fetched a subpage.
+
+    Attributes
+    ----------
+    status_reads
+        Begin, end and value of each.
+    n_idle_polls
+        Status reads without a new subpage since the last other one.
+    """
+
+    status_reads: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
+    status_writes_ns: list[int] = field(default_factory=list[int])
+    n_ram_reads: int = 0
+    n_idle_polls: int = 0
+
+    def evidence_of_last_reading(self) -> Read:
+        """Bounds of the subpage that the last of several readings brought.
+
+        It ended after the clearing before that, and by the poll that made the library read again.
+        That is the third from the end: after it come the read-back of the clearing and the last
+        poll.
+        """
+        return Read(self.status_writes_ns[-2], self.status_reads[-3][1])
+
+
 class BusioI2C:
     """The part of ``busio.I2C`` that Adafruit's bus device calls, on one of this project's buses.
 
@@ -85,20 +113,16 @@ class BusioI2C:
         self._bus = bus
         self._clock = clock
         self._place = place
-        self._fetching = False
+        self._notes: FetchNotes | None = None
 
     @contextmanager
-    def fetching(self) -> Generator[None]:
-        """Begin the notes anew, and take them for as long as this lasts."""
-        self.status_reads: list[tuple[int, int, int]] = []
-        self.status_writes_ns: list[int] = []
-        self.n_ram_reads = 0
-        self._n_idle_polls = 0
-        self._fetching = True
+    def fetching(self) -> Generator[FetchNotes]:
+        """Take notes for as long as this lasts."""
+        self._notes = notes = FetchNotes()
         try:
-            yield
+            yield notes
         finally:
-            self._fetching = False
+            self._notes = None
 
     def try_lock(self) -> bool:
         """Lock the bus: the bus's thread owns it anyway."""
@@ -120,9 +144,9 @@ class BusioI2C:
             return
         register = int.from_bytes(data[:2], "big")
         reg.check_writable(register)
-        if register == reg.STATUS and self._fetching:
-            self.status_writes_ns.append(self._clock.monotonic_ns())
-            self._n_idle_polls = 0
+        if register == reg.STATUS and self._notes is not None:
+            self._notes.status_writes_ns.append(self._clock.monotonic_ns())
+            self._notes.n_idle_polls = 0
         self._bus.write(address, data)
 
     def readfrom_into(
@@ -160,19 +184,19 @@ class BusioI2C:
         if len(answer) != n_bytes:
             raise BusError(f"{self._place}: read {len(answer)} bytes, expected {n_bytes}.", 5)
         in_buffer[in_start : in_start + n_bytes] = answer
-        if self._fetching:
-            self._note(int.from_bytes(command, "big"), start_ns, answer)
+        if self._notes is not None:
+            self._note(self._notes, int.from_bytes(command, "big"), start_ns, answer)
 
-    def _note(self, register: int, start_ns: int, answer: bytes) -> None:
-        self.n_ram_reads += register == reg.RAM
+    def _note(self, notes: FetchNotes, register: int, start_ns: int, answer: bytes) -> None:
+        notes.n_ram_reads += register == reg.RAM
         if register != reg.STATUS:
             return
         status = int.from_bytes(answer, "big")
-        self.status_reads.append((start_ns, self._clock.monotonic_ns(), status))
-        self._n_idle_polls = 0 if status & reg.NEW_DATA else self._n_idle_polls + 1
-        if self._n_idle_polls > MOST_STATUS_READS:
+        notes.status_reads.append((start_ns, self._clock.monotonic_ns(), status))
+        notes.n_idle_polls = 0 if status & reg.NEW_DATA else notes.n_idle_polls + 1
+        if notes.n_idle_polls > MOST_STATUS_READS:
             raise DeviceError(
-                f"{self._place}: no new subpage in {self._n_idle_polls} status polls, expected the "
+                f"{self._place}: no new subpage in {notes.n_idle_polls} status polls, expected the "
                 "one that was announced; the chip restarted. It is set up again."
             )
 
@@ -185,7 +209,7 @@ class AdafruitMlx90640(Mlx90640):
 
     _library: Any = None
     _module: Any = None
-    _notes: BusioI2C
+    _busio: BusioI2C
 
     def start(self) -> Iterator[None]:
         """Construct the library's camera anew, then go on as `Mlx90640` does.
@@ -198,7 +222,7 @@ class AdafruitMlx90640(Mlx90640):
             If the EEPROM cannot be true, differs from the copy, or the library refuses it.
         """
         self._library = None
-        self._notes = BusioI2C(self._bus, self._clock, self._place)
+        self._busio = BusioI2C(self._bus, self._clock, self._place)
         try:
             with _construction:
                 self._module = load_library()
@@ -250,7 +274,7 @@ class AdafruitMlx90640(Mlx90640):
         own |= {"brokenPixels": [], "outlierPixels": []}
         own_class = type("Camera", (library_class,), own)
         with _construction, self._converted_errors():
-            self._library = own_class(self._notes, self._address)
+            self._library = own_class(self._busio, self._address)
             return np.array(self._module.eeData, dtype=np.uint16)
 
     def _read_words(self, address: int, n_words: int) -> Words:
@@ -269,25 +293,15 @@ class AdafruitMlx90640(Mlx90640):
     def _read_frame(self, read: Read) -> Generator[None, None, Frame]:
         """Let the library fetch the subpage; it reads again, five times at most, if overtaken."""
         yield None
-        notes = self._notes
         words = [0] * N_WORDS
-        with notes.fetching(), self._converted_errors():
+        with self._busio.fetching() as notes, self._converted_errors():
             self._library._GetFrameData(words)
         check_ns, _, status = notes.status_reads[-1]
         n_torn = notes.n_ram_reads - 1
         if n_torn:
-            read = self._evidence_of_last_reading()
+            read = notes.evidence_of_last_reading()
         frame = np.array(words, dtype=np.uint16)
         return Frame(frame, notes.status_writes_ns[-1], check_ns, status, read, n_torn)
-
-    def _evidence_of_last_reading(self) -> Read:
-        """Bounds of the subpage that the last of several readings brought.
-
-        It ended after the clearing before that, and by the poll that made the library read again.
-        That is the third from the end: after it come the read-back of the clearing and the last
-        poll.
-        """
-        return Read(self._notes.status_writes_ns[-2], self._notes.status_reads[-3][1])
 
     @contextmanager
     def _converted_errors(self) -> Generator[None]:

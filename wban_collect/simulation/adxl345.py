@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wban_collect.simulation.chip import ChipNack
 from wban_collect.simulation.chip_clock import ChipClock
 from wban_collect.simulation.edges import SimulatedEdges
-from wban_collect.simulation.world import World
+from wban_collect.simulation.world import World, sampling_until_ns
 
 STANDARD_GRAVITY = 9.80665
 LSB_PER_G = 256  # full resolution, every range
@@ -171,7 +171,7 @@ class SimulatedAdxl345:
         """Take the samples that are due until `now_ns`."""
         if self._clock is None or self.unplugged or not self._sampling:
             return
-        n_latched = self._clock.n_until(now_ns)
+        n_latched = self._clock.n_until(sampling_until_ns(self._world, now_ns))
         if n_latched > self._n_latched:
             self._latch(self._n_latched, n_latched)
 

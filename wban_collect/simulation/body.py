@@ -128,7 +128,9 @@ class Body:
         h, radius_m = self._height_m, 0.068 * self._height_m * self._girth * (1.0 + 0.02 * breath)
         limbs: list[Limb] = []
         for side in (-0.055 * h, 0.055 * h, 0.0):
-            limbs.append(Limb("shirt", _along(hip, left, side), _along(chest, left, side), radius_m))
+            limbs.append(
+                Limb("shirt", _along(hip, left, side), _along(chest, left, side), radius_m)
+            )
         return limbs
 
     def _legs(self, pose: Pose, hip: Point) -> list[list[Limb]]:

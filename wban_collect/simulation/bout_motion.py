@@ -80,11 +80,15 @@ class BoutMotion:
         self.hand_hz = subject.hand_hz * (1.0 + 0.1 * float(rng.standard_normal()))
         self.hand_phase = float(rng.uniform(0.0, 2.0 * math.pi))
         self._still, self._engaged = self._banks(rng)
-        self.stride_hz = subject.stride_hz * self.archetype.pace * (1 + 0.03 * rng.standard_normal())
+        self.stride_hz = (
+            subject.stride_hz * self.archetype.pace * (1 + 0.03 * rng.standard_normal())
+        )
         self._gait = _gait(subject, self.archetype, rng) if self.archetype.gait else None
         self._gait_phase = rng.uniform(0.0, 2.0 * math.pi, 3)
         self._lane_phase = float(rng.uniform(0.0, 1.0))
-        speed = subject.walking_speed_m_s * self.archetype.pace * math.sqrt(self.archetype.gait or 1)
+        speed = (
+            subject.walking_speed_m_s * self.archetype.pace * math.sqrt(self.archetype.gait or 1)
+        )
         self._speed_m_s = speed
         self._leg_s = 2.0 * _LANE_M / speed
         self._settle_size = np.array([1.0, 0.5, 0.8]) * (self.archetype.settle_deg * 1.5 * _RAD)
@@ -174,7 +178,9 @@ class BoutMotion:
         engaged = [
             _group(rng, hand, 2.2 * a.hand_gain * gain, 0.05 * a.hand_gain, (1.0, 0.5, 0.6)),
             _group(rng, rng.uniform(0.4, 1.6, 3), a.engaged_deg * gain, 0.0),
-            _group(rng, rng.uniform(1.2, 5.0, 4), 0.3 * a.engaged_deg * gain, a.engaged_accel * gain),
+            _group(
+                rng, rng.uniform(1.2, 5.0, 4), 0.3 * a.engaged_deg * gain, a.engaged_accel * gain
+            ),
         ]
         return _join(groups), _join(engaged)
 

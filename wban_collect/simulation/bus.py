@@ -70,7 +70,8 @@ class SimulatedI2CBus:
     Attributes
     ----------
     simulation_thread_time_ns
-        Thread time spent in here and in the chips, sleeping excluded: not the collector's own.
+        Thread time spent in here and in the chips, falling asleep and waking included: not the
+        collector's own.
     n_transactions
         Transactions begun, failed ones included.
     """
@@ -136,9 +137,9 @@ class SimulatedI2CBus:
             end_ns, failure = self._refusal(messages, now_ns)
             if failure == 0:
                 received, end_ns, failure = self._run(messages, now_ns)
+            self._clock.sleep_until_ns(end_ns)
         finally:
             self.simulation_thread_time_ns += time.thread_time_ns() - began
-        self._clock.sleep_until_ns(end_ns)
         if failure:
             raise _bus_error(messages, failure)
         return received

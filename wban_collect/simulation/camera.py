@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +103,9 @@ class SimulatedPicamera2:
         every delivered frame, ns.
     n_sensor_frames, n_delivered
         Frames that the sensor made, and that reached the callback.
+    simulation_thread_time_ns, callback_thread_time_ns
+        Thread time of handling frames: the camera's own and that of the world it sees; and that of
+        the callback, copying the buffer included, which is the collector's.
     """
 
     name = "simulated-camera"
@@ -145,6 +149,7 @@ class SimulatedPicamera2:
         self.post_callback: Callable[[Any], None] | None = None
         self.started = False
         self.n_sensor_frames = self.n_delivered = self.n_opened = 0
+        self.simulation_thread_time_ns = self.callback_thread_time_ns = 0
         self._world = world
         self._rng = np.random.default_rng(seed)
         self._model = model
@@ -333,6 +338,15 @@ class SimulatedPicamera2:
                 self._handle_due()
 
     def _handle_due(self) -> None:
+        """Handle what is finished, and keep account of the thread's time."""
+        began, callbacks = time.thread_time_ns(), self.callback_thread_time_ns
+        try:
+            self._deliver_due()
+        finally:
+            in_callbacks = self.callback_thread_time_ns - callbacks
+            self.simulation_thread_time_ns += time.thread_time_ns() - began - in_callbacks
+
+    def _deliver_due(self) -> None:
         """Deliver what is finished; frames beyond the free buffers were never written."""
         now_ns = self.clock.monotonic_ns()
         n_free = int(self._configuration.get("buffer_count", 0)) - self._n_held
@@ -370,6 +384,7 @@ class SimulatedPicamera2:
         self._n_held += 1
         self.n_delivered += 1
         callback = self.post_callback
+        began = time.thread_time_ns()
         try:
             if callback is not None:
                 callback(request)
@@ -377,6 +392,8 @@ class SimulatedPicamera2:
             log.exception("Exception during process_requests()")
             self._is_loop_alive = False
             return
+        finally:
+            self.callback_thread_time_ns += time.thread_time_ns() - began
         request.release()
 
     def _free(self) -> None:
@@ -385,8 +402,11 @@ class SimulatedPicamera2:
     def _render(self, time_ns: int) -> NDArray[np.uint8]:
         main = self._configuration["main"]
         width, height = main["size"]
+        began = time.thread_time_ns()
+        picture = self._world.infrared(time_ns, height, width)
+        self.callback_thread_time_ns -= time.thread_time_ns() - began
         buffer = np.full((height * 3 // 2, main["stride"]), 128, dtype=np.uint8)
-        buffer[:height, :width] = self._world.infrared(time_ns, height, width)
+        buffer[:height, :width] = picture
         return buffer
 
     def _brightness(self, time_ns: int) -> float:

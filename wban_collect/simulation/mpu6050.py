@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from wban_collect.simulation.chip import ChipNack
 from wban_collect.simulation.chip_clock import ChipClock
 from wban_collect.simulation.mpu_sensing import MODELS, MpuSensing, MpuSettings
-from wban_collect.simulation.world import World
+from wban_collect.simulation.world import World, sampling_until_ns
 
 SELF_TEST_X = 0x0D
 SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG, FIFO_EN = 0x19, 0x1A, 0x1B, 0x1C, 0x23
@@ -196,7 +196,7 @@ class SimulatedMpu6050:
         clock = self._clock
         if clock is None or not self._sampling or self.unplugged:
             return
-        n_latched = clock.n_until(now_ns)
+        n_latched = clock.n_until(sampling_until_ns(self._world, now_ns))
         if n_latched > self._n_latched:
             self._n_latched = n_latched
             self._status |= DATA_READY

@@ -154,7 +154,10 @@ class Scene:
     def _light_room(self, height: int, width: int) -> _View:
         """Light the empty room: brightest in the middle, less towards the corners."""
         x_m, z_m = _axes(height, width)
-        dx, dz = (x_m / (WIDTH_M / 2))[None, :], ((z_m - TOP_M + HEIGHT_M / 2) / (HEIGHT_M / 2))[:, None]
+        dx, dz = (
+            (x_m / (WIDTH_M / 2))[None, :],
+            ((z_m - TOP_M + HEIGHT_M / 2) / (HEIGHT_M / 2))[:, None],
+        )
         light = (_LIGHT * (1.0 - 0.34 * (0.8 * dx**2 + 0.6 * dz**2))).astype(np.float32)
         reflectance = np.full((height, width), 0.27, dtype=np.float32)
         grain = uniform(self._seed ^ 0x9A, np.arange(height * width, dtype=np.int64), 1)

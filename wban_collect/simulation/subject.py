@@ -80,8 +80,8 @@ class SubjectParameters:
             girth=factor(0.10),
             mounting_rad=(
                 math.radians(normal(0.0, 13.0)),
-                math.radians(normal(0.0, 2.2)),
-                math.radians(normal(0.0, 2.2)),
+                math.radians(normal(0.0, 1.8)),
+                math.radians(normal(0.0, 1.8)),
             ),
             lean_rad={
                 slug: (

@@ -95,7 +95,9 @@ class SimulatedWearer:
             return []
         return [
             ActivitySpan(
-                start_ns + round(bout.start_s * 1e9), start_ns + round(bout.stop_s * 1e9), bout.activity
+                start_ns + round(bout.start_s * 1e9),
+                start_ns + round(bout.stop_s * 1e9),
+                bout.activity,
             )
             for bout in self.schedule.bouts
         ]
@@ -255,9 +257,7 @@ class SimulatedWearer:
             total -= np.stack((rise, rate / duration_s, curve / duration_s**2))
         return total[0][:, None], total[1][:, None], total[2][:, None]
 
-    def _add_transfer(
-        self, movement: Movement, index: int, heading: Floats, curve: Floats
-    ) -> None:
+    def _add_transfer(self, movement: Movement, index: int, heading: Floats, curve: Floats) -> None:
         """Acceleration of the way from one place and height to another."""
         x_m, hip_m = self._places[index]
         movement.acceleration[:, 0] += curve * x_m * np.cos(heading)
@@ -322,8 +322,14 @@ class SimulatedWearer:
         if archetype.gestures:
             raised = engaged * archetype.gestures
             first, second = math.sin(1.9 * hand), math.sin(2.6 * hand + 1.0)
-            upper = (upper[0] + raised * (0.35 + 0.25 * first), upper[1] + raised * (0.4 + 0.3 * second))
-            elbow = (elbow[0] + raised * (1.1 + 0.5 * second), elbow[1] + raised * (1.2 + 0.6 * first))
+            upper = (
+                upper[0] + raised * (0.35 + 0.25 * first),
+                upper[1] + raised * (0.4 + 0.3 * second),
+            )
+            elbow = (
+                elbow[0] + raised * (1.1 + 0.5 * second),
+                elbow[1] + raised * (1.2 + 0.6 * first),
+            )
         return (*upper, *elbow)
 
 

@@ -53,3 +53,9 @@ class World(Protocol):
     def end_ns(self) -> int | None:
         """Where the world ends (replay), or None."""
         ...
+
+
+def sampling_until_ns(world: World, now_ns: int) -> int:
+    """Latest instant until `now_ns` that chips may sample: a replayed world ends."""
+    end_ns = world.end_ns
+    return now_ns if end_ns is None else min(now_ns, end_ns - 1)

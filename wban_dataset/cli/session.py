@@ -18,7 +18,7 @@ from wban_dataset.recording.session import Session
 FAILURE = 1
 LOSSES = 3
 
-session_argument = click.argument("session", type=click.Path(path_type=Path))
+session_argument = click.argument("session", type=click.Path(exists=True, path_type=Path))
 
 QUALITY = {
     "rate Hz": ("effective_rate_hz", "{:.3f}", 1.0),

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from wban_dataset.figures.style import (
@@ -24,11 +25,13 @@ from wban_dataset.figures.style import (
     RC_PARAMS,
     THERMAL_COLOURS,
     activity_colours,
+    text_colour,
 )
 from wban_dataset.recording.session import Session, Stream
 
 WIDTH_INCH = 9.0
 N_PICTURES = 9
+LEGEND_COLUMNS = 6
 N_COLUMNS = 1500
 """Signals are drawn as the range of values in so many stretches of time."""
 
@@ -73,11 +76,16 @@ def save_overview(session: Session, path: Path) -> None:
 
 def overview(session: Session) -> Figure:
     """Draw a session: labels, signals, film strips, and a line of quality per stream."""
-    kinds = [(name, session.stream(name).kind) for name in session.streams]
+    kinds = sorted(
+        ((name, session.stream(name).kind) for name in session.streams),
+        key=lambda item: (list(HEIGHT_INCH).index(item[1]), item[0]),
+    )
     rows = [("labels", "labels"), *((n, k) for n, k in kinds if session.stream(n).n)]
     heights = [HEIGHT_INCH[kind] for _, kind in rows]
     footer_inch = 0.1 + 0.14 * max(len(kinds), 1)
-    height_inch = 0.62 + sum(heights) + 0.17 * len(rows) + 0.5 + footer_inch
+    legend_inch = 0.16 * -(-len({label.label for label in session.labels}) // LEGEND_COLUMNS)
+    header_inch = 0.62 + legend_inch
+    height_inch = header_inch + sum(heights) + 0.17 * len(rows) + 0.5 + footer_inch
     figure = Figure(figsize=(WIDTH_INCH, height_inch))
     grid = figure.add_gridspec(
         len(rows),
@@ -86,7 +94,7 @@ def overview(session: Session) -> Figure:
         width_ratios=(1.0, 0.012),
         left=0.085,
         right=0.945,
-        top=1 - 0.62 / height_inch,
+        top=1 - header_inch / height_inch,
         bottom=(0.5 + footer_inch) / height_inch,
         hspace=0.22,
         wspace=0.02,
@@ -103,7 +111,7 @@ def overview(session: Session) -> Figure:
         else:
             axes.set_xlabel("time since the first sample, s")
     _title(figure, session, time, height_inch)
-    _footer(figure, session, height_inch, footer_inch)
+    _footer(figure, session, [name for name, _ in kinds], height_inch, footer_inch)
     return figure
 
 
@@ -136,6 +144,7 @@ def envelope(
 def _draw_labels(session: Session, _name: str, time: TimeAxis, axes: Axes, _scale: Axes) -> None:
     labels = session.labels
     colours = activity_colours(label.label for label in labels)
+    unnamed: dict[str, str] = {}
     for label in labels:
         start_s, stop_s = time.seconds(label.start_ns), time.seconds(label.stop_ns)
         start_s, stop_s = max(start_s, 0.0), min(stop_s, time.duration_s)
@@ -144,12 +153,32 @@ def _draw_labels(session: Session, _name: str, time: TimeAxis, axes: Axes, _scal
         axes.barh(0, stop_s - start_s, left=start_s, height=1, color=colours[label.label], lw=0)
         text = label.label.replace("_", " ")
         if (stop_s - start_s) / time.duration_s > 0.0105 * len(text):
-            axes.text((start_s + stop_s) / 2, 0, text, ha="center", va="center", fontsize=7.5)
+            axes.text(
+                (start_s + stop_s) / 2, 0, text, ha="center", va="center", fontsize=7.5,
+                color=text_colour(colours[label.label]),
+            )  # fmt: skip
+        else:
+            unnamed[label.label] = colours[label.label]
     for time_ns in session.marks["time_ns"]:
         axes.axvline(time.seconds(int(time_ns)), color="black", lw=0.8)
     axes.set_ylim(-0.5, 0.5)
     axes.set_yticks([])
     axes.set_ylabel("labels", rotation=0, ha="right", va="center")
+    if unnamed:
+        axes.legend(
+            handles=[
+                Patch(color=colour, label=name.replace("_", " "))
+                for name, colour in unnamed.items()
+            ],
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.02),
+            ncols=LEGEND_COLUMNS,
+            fontsize=7,
+            frameon=False,
+            borderaxespad=0,
+            handlelength=1.0,
+            columnspacing=1.2,
+        )
 
 
 def _draw_signal(session: Session, name: str, time: TimeAxis, axes: Axes, scale: Axes) -> None:
@@ -240,16 +269,18 @@ def _shade_gaps(session: Session, name: str, time: TimeAxis, axes: Axes) -> None
 
 
 def _title(figure: Figure, session: Session, time: TimeAxis, height_inch: float) -> None:
-    note = ""
+    what = session.activity.replace("_", " ")
     if session.replay_source:
-        note = f"  ·  replayed from {session.replay_source}"
+        what = (
+            f"{'' if what == 'replayed' else what + '  ·  '}replayed from {session.replay_source}"
+        )
     elif session.simulated:
-        note = "  ·  simulated"
+        what += "  ·  simulated"
     start = session.start_utc[:19].replace("T", " ") + " UTC" if session.start_utc else "no date"
     state = "complete" if session.complete else "recovered" if session.recovered else "with losses"
     figure.text(
         0.085, 1 - 0.22 / height_inch,
-        f"{session.subject}  ·  {session.activity.replace('_', ' ')}{note}",
+        f"{session.subject}  ·  {what}",
         fontsize=11, fontweight="bold", va="center",
     )  # fmt: skip
     figure.text(
@@ -259,12 +290,15 @@ def _title(figure: Figure, session: Session, time: TimeAxis, height_inch: float)
     )  # fmt: skip
 
 
-def _footer(figure: Figure, session: Session, height_inch: float, footer_inch: float) -> None:
+def _footer(
+    figure: Figure, session: Session, names: list[str], height_inch: float, footer_inch: float
+) -> None:
     lines = [
         f"{name:<14}{q['effective_rate_hz']:9.2f} Hz  {session.stream(name).n:>9,} samples  "
         f"{int(q['n_gaps'])} gaps  {int(q['n_lost'])} lost  "
         f"stamp uncertainty {q['unc_p99_ns'] / 1e6:.2f} ms (p99)"
-        for name, q in session.quality.items()
+        for name in names
+        for q in [session.quality[name]]
     ]
     figure.text(
         0.085, footer_inch / height_inch, "\n".join(lines),

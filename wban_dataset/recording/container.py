@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from wban_dataset.recording.layout import CONTENT_DIGEST, Column, chunk_rows
 
-READ_BYTES = 4 << 20
+READ_BYTES = 2 << 20
 CHUNK_CACHE_BYTES = 1 << 20
 """Per open dataset; HDF5's own default grew to 8 MiB, which a dozen datasets would multiply."""
 

@@ -25,9 +25,9 @@ class BlockReader:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._paths = dict(segment_paths(directory))
-        self._segment = NOTHING_OPEN
-        self._fd = NOTHING_OPEN
+        self._paths: dict[int, Path] = dict(segment_paths(directory))
+        self._segment: int = NOTHING_OPEN
+        self._fd: int = NOTHING_OPEN
 
     def counts(self, stream: StreamIndex, i: int) -> NDArray[Any]:
         """Give the counts of a stream's block number `i`, (n, *sample_shape).
@@ -57,7 +57,7 @@ class BlockReader:
         """Close the segment that is open; the next read opens one again."""
         if self._fd != NOTHING_OPEN:
             os.close(self._fd)
-        self._fd = self._segment = NOTHING_OPEN
+        self._fd, self._segment = NOTHING_OPEN, NOTHING_OPEN
 
     def _opened(self, segment: int) -> int:
         if segment != self._segment:
@@ -78,7 +78,7 @@ class BlockReader:
 def all_counts(
     index: JournalIndex, progress: Progress | None = None
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Counts of all blocks with their stream's name, in the journal's order.
+    """Give the counts of all blocks with their stream's name, in the journal's order.
 
     `progress` is told of bytes done after each segment.
     """

@@ -173,8 +173,7 @@ def _opened(path: Path) -> h5py.File:
             "that holds it. Check the path."
         )
     try:
-        # A sealed file is never written again, so that no lock is needed to read it.
-        return h5py.File(path, "r", locking=False, rdcc_nbytes=CHUNK_CACHE_BYTES)
+        return h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE_BYTES)
     except OSError as error:
         with path.open("rb") as file:
             is_hdf5 = file.read(8) == b"\x89HDF\r\n\x1a\n"

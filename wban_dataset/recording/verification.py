@@ -57,19 +57,19 @@ def verify(store: Store) -> VerifyReport:
     """
     problems: list[str] = []
     n_datasets, n_bytes = 0, 0
-    if isinstance(store, SealedStore):
-        problems += _structure_problems(store.file)
-        n_datasets, digest_problems = _digest_problems(store.file)
-        problems += digest_problems
-        n_bytes = store.path.stat().st_size
-    elif isinstance(store, JournalStore):
-        problems += _journal_problems(store)
-        n_bytes = store.index.n_bytes
     try:
+        if isinstance(store, SealedStore):
+            n_bytes = store.path.stat().st_size
+            problems += _structure_problems(store.file)
+            n_datasets, digest_problems = _digest_problems(store.file)
+            problems += digest_problems
+        elif isinstance(store, JournalStore):
+            problems += _journal_problems(store)
+            n_bytes = store.index.n_bytes
         for name in store.stream_names():
             problems += _stream_problems(store, name)
-    except (SessionError, ValueError, KeyError) as error:
-        problems.append(f"streams cannot be read: {error}")
+    except (SessionError, *READ_ERRORS) as error:
+        problems.append(f"it cannot be read any further: {error}")
     return VerifyReport(store.path, tuple(problems), n_datasets, n_bytes)
 
 
@@ -82,7 +82,7 @@ def compare(path: Path, digests: Mapping[str, ContentDigest]) -> None:
         If a dataset is missing, unexpected, or has other rows.
     """
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(path, "r") as file:
             found = dataset_paths(file)
             if found != sorted(digests):
                 differing = sorted(set(found) ^ set(digests))

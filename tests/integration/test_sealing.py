@@ -1,0 +1,650 @@
+"""Journal to session.h5: nothing lost, nothing invented, the same bytes whenever it is killed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.integration import session_journal as made
+from wban_dataset.recording import container, sealing
+from wban_dataset.recording.errors import JournalContentError, SealingError, SessionError
+from wban_dataset.recording.folder_lock import locked
+from wban_dataset.recording.framing import Record
+from wban_dataset.recording.journal_reader import JournalReader
+from wban_dataset.recording.records import decode
+from wban_dataset.recording.sealing import seal, space_needed
+from wban_dataset.recording.session import Session
+from wban_dataset.recording.streams import Gap, Label, SampleBlock, SessionEnd
+from wban_dataset.recording.thermal import Calibration
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def sealed_bytes(folder: Path) -> str:
+    seal(folder)
+    return digest(folder / "session.h5")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return made.write_journal(tmp_path / "session", made.whole_session())
+
+
+# --- what goes in comes out --------------------------------------------------------------------
+
+
+def test_every_sample_of_the_journal_is_in_the_file(folder):
+    report = seal(folder)
+    assert report.rows == {"accel": 400, "thermal": 32, "infrared": 20}
+    assert report.clean
+    assert not (folder / "journal").exists()
+    with h5py.File(folder / "session.h5") as file:
+        np.testing.assert_array_equal(file["accel/data"][:], made.accel_counts(400))
+        np.testing.assert_array_equal(file["infrared/data"][7], made.picture(7))
+        raw = np.stack([made.thermal_words(i) for i in range(32)])
+        np.testing.assert_array_equal(file["thermal/raw"][:], raw)
+        np.testing.assert_array_equal(file["thermal/subpage"][:4], [0, 1, 0, 1])
+        np.testing.assert_array_equal(file["thermal/eeprom"][:], made.example()["eeprom"])
+        assert file["accel/data"].attrs["scale_factor"] == 0.04
+        assert file["accel"].attrs["placement"] == "wrist"
+        np.testing.assert_array_equal(file["accel"].attrs["mounting"], np.eye(3))
+        assert file["infrared"].attrs["thermal_to_infrared"].shape == (2, 3)
+        assert file["configuration"].asstr()[()] == '[study]\nannotator = "Zoë"\n'
+        assert file["clock"].attrs["boottime_offset_ns"] == 17
+        assert file["marks/text"].asstr()[0] == "dropped the fork — twice"
+        assert file["health/cpu_temp_c"][0] == 48.5
+
+
+def test_temperatures_are_those_of_the_words_to_half_a_hundredth(folder):
+    seal(folder)
+    raw = np.stack([made.thermal_words(i) for i in range(32)])
+    expected = Calibration.from_eeprom(made.example()["eeprom"]).temperatures(raw)
+    with Session.open(folder) as session:
+        found = session.stream("thermal").read()
+    np.testing.assert_allclose(found, expected, atol=0.0051)
+    np.testing.assert_array_equal(np.isnan(found[0]), np.isnan(expected[0]))
+    assert np.isnan(found[0]).sum() == 384  # the other half was not seen yet
+
+
+def test_the_sensor_is_warm_four_minutes_after_power_up(folder):
+    seal(folder)  # it was powered 239 s before the session
+    with h5py.File(folder / "session.h5") as file:
+        warm = file["thermal/warmed_up"][:]
+        stamps = file["thermal/monotonic_ns"][:]
+    np.testing.assert_array_equal(warm, stamps >= made.START_NS + made.SECOND_NS)
+    assert 0 < warm.sum() < 32
+
+
+def test_stamps_are_the_instants_of_the_hand_made_chip(folder):
+    seal(folder)
+    with h5py.File(folder / "session.h5") as file:
+        truth = made.START_NS + np.arange(400) * made.ACCEL_PERIOD_NS
+        error = np.abs(file["accel/monotonic_ns"][:] - truth)
+        assert np.all(error <= 3 * file["accel/time_unc_ns"][:])
+        # middle row: 480 rows of 20 us over 2; middle of 8 ms of exposure, which ends at the stamp
+        frames = made.START_NS + np.arange(20) * made.FRAME_PERIOD_NS + 4_800_000 - 4_000_000
+        np.testing.assert_array_equal(file["infrared/monotonic_ns"][:], frames)
+        utc = file["infrared/time"][:] - file["infrared/monotonic_ns"][:]
+        np.testing.assert_array_equal(utc, made.UTC_NS)
+
+
+def test_the_running_label_ends_with_the_session(folder):
+    seal(folder)
+    with Session.open(folder) as session:
+        (label,) = session.labels
+    assert label == Label(
+        made.START_NS,
+        made.START_NS + 4 * made.SECOND_NS,
+        "eating",
+        "Zoë",
+        uncertainty_ns=made.SECOND_NS,
+    )
+
+
+def test_start_utc_is_empty_without_a_synchronised_clock(tmp_path):
+    items = made.whole_session()
+    items = [
+        dataclasses.replace(item, synchronised=False)
+        if isinstance(item, made.ClockAnchor)
+        else item
+        for item in items
+    ]
+    folder = made.write_journal(tmp_path / "s", items)
+    seal(folder)
+    with h5py.File(folder / "session.h5") as file:
+        assert file.attrs["start_utc"] == ""
+        assert not file.attrs["clock_synchronised"]
+
+
+def test_a_session_without_a_sample_seals(tmp_path):
+    folder = made.write_journal(tmp_path / "s", [made.HEADER, SessionEnd(made.START_NS, "", {})])
+    report = seal(folder)
+    assert report.rows == {}
+    assert report.clean
+    with h5py.File(folder / "session.h5") as file:
+        for name in ("accel", "thermal", "infrared", "aligned", "labels", "gaps", "health"):
+            assert name in file
+        assert "gyro" not in file
+        assert file["accel/data"].shape == (0, 3)
+    with Session.open(folder) as session:
+        assert session.streams == ()
+        assert session.verify().ok
+        assert len(session.aligned().times_ns) == 0
+
+
+def test_declared_streams_without_a_sample_have_empty_groups(tmp_path):
+    items = [made.HEADER, made.accel_spec("ankle_accel"), made.thermal_spec()]
+    folder = made.write_journal(tmp_path / "s", items)
+    seal(folder)
+    with Session.open(folder) as session:
+        assert session.streams == ("ankle_accel", "thermal")
+        assert session.stream("ankle_accel").read().shape == (0, 3)
+        assert session.stream("thermal").read().shape == (0, 24, 32)
+        assert session.verify().problems == ()
+
+
+# --- losses ------------------------------------------------------------------------------------
+
+
+def corrupt(folder: Path, is_hit: Callable[[Any], bool]) -> int:
+    """Flip a byte in the payload of each record that is hit; return how many there were."""
+    n_hit = 0
+    hits: list[Record] = []
+    for record in JournalReader(folder / "journal"):
+        assert isinstance(record, Record)
+        if is_hit(decode(record.kind, record.payload)):
+            hits.append(record)
+    for record in hits:
+        path = folder / "journal" / f"{record.segment:06d}.wbj"
+        content = bytearray(path.read_bytes())
+        content[record.offset + 80] ^= 0x10
+        path.write_bytes(bytes(content))
+        n_hit += 1
+    return n_hit
+
+
+def is_accel_block(number: int) -> Callable[[Any], bool]:
+    return lambda item: (
+        isinstance(item, SampleBlock)
+        and item.stream == "accel"
+        and item.first_index == number * made.ACCEL_PER_BLOCK
+    )
+
+
+def test_a_damaged_record_costs_its_samples_alone_and_is_counted(folder):
+    assert corrupt(folder, is_accel_block(20)) == 1
+    report = seal(folder)
+    assert report.rows == {"accel": 390, "thermal": 32, "infrared": 20}
+    assert report.n_lost == {"accel": 10, "thermal": 0, "infrared": 0}
+    assert not report.clean
+    assert not report.complete
+    assert not report.recovered
+    with h5py.File(folder / "session.h5") as file:
+        counts = np.delete(made.accel_counts(400), np.s_[200:210], axis=0)
+        np.testing.assert_array_equal(file["accel/data"][:], counts)
+        np.testing.assert_array_equal(file["accel/segment"][:], np.repeat([0, 1], [200, 190]))
+        reads = file["accel/reads"]
+        np.testing.assert_array_equal(reads["first_index"][:], np.arange(0, 390, 10))
+        gaps = file["gaps"]
+        rows = list(
+            zip(
+                gaps["stream"].asstr()[:],
+                gaps["cause"].asstr()[:],
+                gaps["n_missing"][:].tolist(),
+                strict=True,
+            )
+        )
+        assert sorted(rows) == [("", "journal damaged", -1), ("accel", "journal damaged", 10)]
+        (of_stream,) = np.flatnonzero(gaps["n_missing"][:] == 10)
+        stamps = file["accel/monotonic_ns"][:]
+        assert gaps["start_ns"][of_stream] == stamps[199]
+        assert gaps["stop_ns"][of_stream] == stamps[200]
+        # rate is known from both sides: 11 periods between the neighbours of the gap
+        assert abs(stamps[200] - stamps[199] - 11 * made.ACCEL_PERIOD_NS) < 5_000_000
+    with Session.open(folder) as session:
+        assert session.verify().problems == ()
+
+
+def test_nothing_is_invented_inside_a_gap(folder):
+    corrupt(folder, is_accel_block(20))
+    seal(folder)
+    with h5py.File(folder / "session.h5") as file:
+        ticks = file["aligned/monotonic_ns"][:]
+        stamps = file["accel/monotonic_ns"][:]
+        inside = (ticks > stamps[199]) & (ticks < stamps[200])
+        assert inside.any()
+        assert np.isnan(file["aligned/accel"][:][inside]).all()
+        assert not file["aligned/valid"][:][inside].any()
+
+
+def test_a_session_that_was_cut_off_is_recovered(tmp_path):
+    items = [item for item in made.whole_session() if not isinstance(item, SessionEnd)]
+    folder = made.write_journal(tmp_path / "s", items)
+    report = seal(folder)
+    assert report.recovered
+    assert not report.complete
+    assert not report.clean
+    # two commits of 0.5 s, and the slowest fsync that the health rows tell of
+    assert report.lost_tail_ns == 1_000_000_000 + 12_000_000
+    with Session.open(folder) as session:
+        newest_ns = max(session.stream(name).monotonic_ns[-1] for name in session.streams)
+        assert session.labels[0].stop_ns == newest_ns + 1
+
+
+def test_a_torn_tail_costs_the_last_record_alone(tmp_path):
+    items = [item for item in made.whole_session() if not isinstance(item, SessionEnd)]
+    folder = made.write_journal(tmp_path / "s", [*items, made.accel_block(40)])
+    last = sorted((folder / "journal").iterdir())[-1]
+    os.truncate(last, last.stat().st_size - 7)
+    report = seal(folder)
+    assert report.rows["accel"] == 400
+    assert report.recovered
+
+
+def test_an_estimate_gives_way_to_what_the_stamps_tell(tmp_path):
+    before = [made.accel_block(i) for i in range(20)]
+    # 25 samples never reached the journal; the driver guessed 40
+    late_ns = 25 * made.ACCEL_PERIOD_NS
+    after = [made.accel_block(i, segment=1, shift_ns=late_ns) for i in range(20, 60)]
+    gap = made.gap_of_accel(made.START_NS + 2 * 10**9, made.START_NS + 2 * 10**9 + late_ns, 40)
+    end = SessionEnd(made.START_NS + 7 * made.SECOND_NS, "", {"accel": 40})
+    items = [made.HEADER, made.accel_spec(), made.anchor(0), *before, gap, *after, end]
+    folder = made.write_journal(tmp_path / "s", items)
+    report = seal(folder)
+    assert report.n_lost == {"accel": 25}
+    assert report.complete
+    assert not report.clean
+
+
+def test_blocks_that_did_not_fit_the_queue_are_not_counted_twice(tmp_path):
+    blocks = [made.accel_block(i) for i in range(30) if i not in (10, 11)]
+    gap = Gap("accel", made.START_NS, made.START_NS + 1, 20, "queue full", exact=True)
+    items = [made.HEADER, made.accel_spec(), *blocks[:10], gap, *blocks[10:]]
+    folder = made.write_journal(tmp_path / "s", items)
+    report = seal(folder)
+    assert report.n_lost == {"accel": 20}
+    assert report.n_gaps == 1
+    with h5py.File(folder / "session.h5") as file:
+        np.testing.assert_array_equal(file["accel/segment"][:], np.repeat([0, 1], [100, 180]))
+
+
+def test_a_declaration_lost_to_damage_is_taken_from_the_next_segment(folder):
+    first = True
+
+    def is_first_spec(item: Any) -> bool:
+        nonlocal first
+        hit = isinstance(item, made.StreamSpec) and item.name == "accel" and first
+        first = first and not hit
+        return hit
+
+    assert corrupt(folder, is_first_spec) == 1
+    assert seal(folder).rows["accel"] == 400
+
+
+def test_samples_of_another_shape_than_declared_are_left_out_and_counted(tmp_path):
+    wrong = dataclasses.replace(made.accel_block(1), data=np.zeros((10, 2), np.int16))
+    items = [made.HEADER, made.accel_spec(), made.accel_block(0), wrong, made.accel_block(2)]
+    folder = made.write_journal(tmp_path / "s", items)
+    report = seal(folder)
+    assert report.rows == {"accel": 20}
+    assert len(report.warnings) == 1
+    assert "10 samples" in report.warnings[0]
+
+
+def test_a_journal_without_a_header_is_kept_and_named(tmp_path):
+    folder = made.write_journal(tmp_path / "s", [made.accel_spec(), made.accel_block(0)])
+    with pytest.raises(JournalContentError, match="whose session it is"):
+        seal(folder)
+    assert list((folder / "journal").iterdir())
+    assert not (folder / "session.h5").exists()
+
+
+# --- killed at any point -------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing catches it."""
+
+
+STEPS = (
+    (container.ContainerWriter, "create_group"),
+    (container.ContainerWriter, "write"),
+    (container.RowWriter, "_write"),
+    (sealing, "_sync_and_forget"),
+    (sealing, "compare"),
+    (Path, "rename"),
+    (sealing, "sync_directory"),
+    (Path, "unlink"),
+    (shutil, "rmtree"),
+)
+"""Calls that change the disk or come between those that do."""
+
+
+def count_steps(monkeypatch: pytest.MonkeyPatch, kill: Callable[[int], None]) -> None:
+    """Call `kill` with the number of each step before it is taken."""
+    number = 0
+
+    def wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*args: Any, **kwargs: Any) -> Any:
+            nonlocal number
+            kill(number)
+            number += 1
+            return original(*args, **kwargs)
+
+        return step
+
+    for owner, name in STEPS:
+        monkeypatch.setattr(owner, name, wrapped(getattr(owner, name)))
+
+
+def small_session(folder: Path) -> Path:
+    items = made.whole_session(seconds=1)
+    return made.write_journal(folder, items, segment_bytes=12_000)
+
+
+def n_steps(tmp_path: Path) -> int:
+    numbers: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        count_steps(patch, numbers.append)
+        seal(small_session(tmp_path / "counted"))
+    return len(numbers)
+
+
+def test_sealing_killed_at_every_step_and_run_again_gives_the_same_bytes(tmp_path):
+    template = small_session(tmp_path / "template")
+    expected = sealed_bytes(Path(shutil.copytree(template, tmp_path / "whole")))
+    total = n_steps(tmp_path)
+    assert total > 150
+    steps = [
+        *range(0, total - 14, 29),
+        *range(total - 14, total),
+    ]  # the last ones touch the journal
+    for step in steps:
+        folder = Path(shutil.copytree(template, tmp_path / f"killed-{step}"))
+
+        def kill(number: int, at: int = step) -> None:
+            if number == at:
+                raise Killed
+
+        with pytest.MonkeyPatch.context() as patch:
+            count_steps(patch, kill)
+            with pytest.raises(Killed):
+                seal(folder)
+        assert sealed_bytes(folder) == expected, f"killed at step {step}"
+        assert sorted(path.name for path in folder.iterdir()) == ["session.h5"]
+        shutil.rmtree(folder)
+
+
+KILLED_BY_SIGNAL = """
+import os, signal, sys
+from pathlib import Path
+import pytest
+from tests.integration import test_sealing
+at, folder = int(sys.argv[1]), Path(sys.argv[2])
+def kill(number):
+    if number == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+test_sealing.count_steps(pytest.MonkeyPatch(), kill)
+test_sealing.seal(folder)
+"""
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.97])
+def test_a_real_sigkill_while_sealing_leaves_nothing_that_another_run_cannot_finish(tmp_path, part):
+    template = small_session(tmp_path / "template")
+    expected = sealed_bytes(Path(shutil.copytree(template, tmp_path / "whole")))
+    step = int(part * n_steps(tmp_path))
+    command = [sys.executable, "-c", KILLED_BY_SIGNAL, str(step), str(template)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    assert sealed_bytes(template) == expected
+
+
+def test_the_bytes_do_not_depend_on_where_or_when(tmp_path):
+    one = sealed_bytes(small_session(tmp_path / "one"))
+    other = sealed_bytes(small_session(tmp_path / "another" / "place"))
+    assert one == other
+
+
+# --- again, beside others, and in trouble --------------------------------------------------------
+
+
+def test_sealing_a_sealed_session_says_so_and_changes_nothing(folder):
+    before = sealed_bytes(folder)
+    report = seal(folder)
+    assert report.was_sealed
+    assert report.rows == {"accel": 400, "thermal": 32, "infrared": 20}
+    assert digest(folder / "session.h5") == before
+
+
+def test_a_journal_left_beside_its_file_is_removed_once_the_file_is_verified(tmp_path, folder):
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    seal(folder)
+    shutil.move(copy / "journal", folder / "journal")
+    (sorted((folder / "journal").iterdir())[0]).unlink()  # removal had begun
+    assert seal(folder).was_sealed
+    assert not (folder / "journal").exists()
+
+
+def test_the_journal_of_another_session_is_not_removed(tmp_path, folder):
+    seal(folder)
+    other = made.write_journal(tmp_path / "other", made.whole_session(seconds=1))
+    shutil.move(other / "journal", folder / "journal")
+    with pytest.raises(SealingError, match="was not made from it"):
+        seal(folder)
+    assert list((folder / "journal").iterdir())
+
+
+def test_the_journal_stays_if_the_file_beside_it_is_damaged(tmp_path, folder):
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    seal(folder)
+    shutil.move(copy / "journal", folder / "journal")
+    os.truncate(folder / "session.h5", 5000)
+    with pytest.raises(SessionError, match="truncated"):
+        seal(folder)
+    assert list((folder / "journal").iterdir())
+
+
+def test_what_is_read_back_is_compared_with_the_journal(folder, monkeypatch):
+    def flip_a_bit(path: Path) -> None:
+        with h5py.File(path, "r+") as file:
+            file["accel/data"][17, 1] += 1
+
+    monkeypatch.setattr(sealing, "_sync_and_forget", flip_a_bit)
+    with pytest.raises(SealingError, match=r"accel/data has other values"):
+        seal(folder)
+    assert list((folder / "journal").iterdir())
+    assert not (folder / "session.h5").exists()
+
+
+def test_a_full_disk_is_named_and_the_journal_kept(folder, monkeypatch):
+    def full(*_args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(container.RowWriter, "_write", full)
+    with pytest.raises(SealingError, match="No space left on device"):
+        seal(folder)
+    monkeypatch.undo()
+    assert not (folder / "session.h5.part").exists()
+    assert seal(folder).clean
+
+
+def test_a_folder_that_someone_works_on_is_refused(folder):
+    with locked(folder), pytest.raises(SealingError, match="another process"):
+        seal(folder)
+
+
+def test_a_journal_that_still_grows_is_refused(folder, monkeypatch):
+    (last,) = sorted((folder / "journal").iterdir())[-1:]
+
+    def and_grow(*args: Any) -> None:
+        with last.open("ab") as file:
+            file.write(b"more")
+
+    monkeypatch.setattr(sealing.SessionWriter, "_write_tables", and_grow)
+    with pytest.raises(SealingError, match="grew while it was sealed"):
+        seal(folder)
+    assert not (folder / "session.h5").exists()
+
+
+def test_a_folder_without_anything_is_named(tmp_path):
+    with pytest.raises(SealingError, match="neither a journal nor session"):
+        seal(tmp_path)
+    with pytest.raises(SealingError, match="no such file"):
+        seal(tmp_path / "nowhere")
+
+
+def test_space_set_aside_is_given_back_first(folder):
+    (folder / ".reserved").write_bytes(bytes(1000))
+    seal(folder)
+    assert not (folder / ".reserved").exists()
+
+
+def test_space_needed_is_an_upper_bound(folder):
+    needed = space_needed(folder)
+    seal(folder)
+    assert (folder / "session.h5").stat().st_size <= needed
+
+
+def test_progress_ends_at_the_total(folder):
+    seen: list[tuple[int, int]] = []
+    seal(folder, progress=lambda done, total: seen.append((done, total)))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_the_command_tells_clean_from_lossy_from_failed(tmp_path, folder, capsys):
+    assert sealing.main([str(folder)]) == 0
+    assert json.loads(capsys.readouterr().out)["clean"]
+    items = [item for item in made.whole_session(1) if not isinstance(item, SessionEnd)]
+    assert sealing.main([str(made.write_journal(tmp_path / "cut", items))]) == 3
+    capsys.readouterr()
+    assert sealing.main([str(tmp_path / "nothing")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# --- other tools ---------------------------------------------------------------------------------
+
+
+def every_group(path: Path) -> list[str]:
+    groups = ["/"]
+    with h5py.File(path) as file:
+        file.visititems(lambda n, i: groups.append(n) if isinstance(i, h5py.Group) else None)
+    return groups
+
+
+def test_every_axis_of_every_dataset_has_a_dimension_scale(folder):
+    seal(folder)
+    with h5py.File(folder / "session.h5") as file:
+        for path in container.dataset_paths(file):
+            dataset = file[path]
+            if not dataset.is_scale:
+                assert all(len(dataset.dims[axis]) == 1 for axis in range(dataset.ndim)), path
+
+
+def test_every_group_opens_in_xarray_with_named_dimensions_and_exact_times(folder):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    seal(folder)
+    path = folder / "session.h5"
+    groups = every_group(path)
+    assert {"accel", "accel/reads", "thermal", "infrared/reads", "aligned", "labels"} <= {*groups}
+    for group in groups:
+        with xarray.open_dataset(path, group=group, engine="h5netcdf") as dataset:
+            dataset.load()
+            assert not any(str(name).startswith("phony") for name in dataset.dims), group
+    with xarray.open_dataset(path, group="accel", engine="h5netcdf") as accel:
+        assert accel["data"].dims == ("time", "channel")
+        assert accel["time"].dtype == np.dtype("datetime64[ns]")
+        with h5py.File(path) as file:
+            stored = file["accel/time"][:]
+        np.testing.assert_array_equal(accel["time"].values.astype(np.int64), stored)
+        np.testing.assert_allclose(accel["data"].values[5], [0.2, -0.2, 4.0])
+        assert accel["monotonic_ns"].dtype == np.int64
+    with xarray.open_dataset(path, group="thermal", engine="h5netcdf") as thermal:
+        assert thermal["data"].dims == ("time", "row", "column")
+        assert np.isnan(thermal["data"].values[0]).sum() == 384
+        assert thermal["warmed_up"].dtype == bool
+
+
+def test_the_empty_groups_open_in_xarray_too(tmp_path):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    folder = made.write_journal(tmp_path / "s", [made.HEADER])
+    seal(folder)
+    for group in every_group(folder / "session.h5"):
+        with xarray.open_dataset(folder / "session.h5", group=group, engine="h5netcdf") as dataset:
+            dataset.load()
+
+
+def test_filters_and_the_oldest_format_are_used(folder):
+    seal(folder)
+    assert (folder / "session.h5").read_bytes()[8] == 0  # superblock of HDF5 1.0
+    with h5py.File(folder / "session.h5") as file:
+        data = file["accel/data"]
+        assert (data.compression, data.compression_opts) == ("gzip", 1)
+        assert data.shuffle
+        assert data.fletcher32
+        assert file["accel"].attrs["NX_class"] == "NXdata"
+        assert list(file["accel"].attrs["axes"]) == ["time", "channel"]
+        assert file.attrs["default"] == "accel"
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+PEAK = """
+import sys
+from wban_dataset.recording.sealing import main
+code = main([sys.argv[1]])
+with open("/proc/self/status") as file:  # ru_maxrss would count the parent that was forked
+    (peak,) = [line.split()[1] for line in file if line.startswith("VmHWM")]
+print(code, peak)
+"""
+
+
+def peak_mb(folder: Path) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    code, kilobytes = done.stdout.splitlines()[-1].split()
+    assert code == "0"
+    return int(kilobytes) / 1024
+
+
+def picture_session(folder: Path, n_frames: int) -> Path:
+    """A journal of pictures of 77 kB that do not compress."""
+    spec = dataclasses.replace(made.infrared_spec(), sample_shape=(240, 320))
+    header = dataclasses.replace(made.HEADER, gzip_level=0)
+    noise = np.random.default_rng(1).integers(0, 256, (1, 240, 320), dtype=np.uint8)
+    blocks = [
+        dataclasses.replace(made.frame_block(i), data=np.roll(noise, i)) for i in range(n_frames)
+    ]
+    end = SessionEnd(made.START_NS + n_frames * made.FRAME_PERIOD_NS, "", {})
+    return made.write_journal(folder, [header, spec, *blocks, end], segment_bytes=16_000_000)
+
+
+def test_memory_does_not_grow_with_the_pictures(tmp_path):
+    small = peak_mb(picture_session(tmp_path / "small", 60))  # 5 MB
+    large = peak_mb(picture_session(tmp_path / "large", 600))  # 46 MB
+    assert large < 120
+    assert large - small < 15
