@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from wban_collect.bus import RetryingBus
 from wban_collect.clock import Clock, SystemClock, VirtualClock
 from wban_collect.clock_sources import read_anchor
 from wban_collect.config import Config, InfraredConfig, MotionConfig, ThermalConfig, stream_name
 from wban_collect.device import BusDevice, FrameDevice
 from wban_collect.devices import DEVICE_CLASSES
-from wban_collect.errors import ConfigError
+from wban_collect.errors import ConfigError, DeviceError
 from wban_collect.gpio import EdgeSource, GpiodEdges
 from wban_collect.i2c import I2CBus, LinuxI2CBus
 from wban_collect.recorder import BusPart, CameraPart, Parts
@@ -38,10 +39,11 @@ DRAIN_NS = 500_000_000
 
 def real_parts(config: Config, eeprom_folder: Path) -> Parts:
     """Put the configured chips and cameras together, on the machine's own buses and clock."""
-    buses = [
-        _bus_part(config, number, LinuxI2CBus(number), SystemClock(), _gpio_edges, eeprom_folder)
-        for number in _bus_numbers(config)
-    ]
+    buses: list[BusPart] = []
+    for number in _bus_numbers(config):
+        bus = LinuxI2CBus(number)
+        _refuse_kernel_drivers(config, number, bus)
+        buses.append(_bus_part(config, number, bus, SystemClock(), _gpio_edges, eeprom_folder))
     cameras = [
         CameraPart(_camera(entry, SystemClock()), SystemClock()) for entry in config.infrared
     ]
@@ -136,6 +138,7 @@ def _bus_part(
     edges: Callable[[MotionConfig], EdgeSource | None],
     eeprom_folder: Path | None,
 ) -> BusPart:
+    bus = RetryingBus(bus)
     devices: list[BusDevice] = [
         _motion(entry, bus, clock, edges(entry)) for entry in config.motion if entry.bus == number
     ]
@@ -145,6 +148,20 @@ def _bus_part(
         if entry.bus == number
     ]
     return BusPart(f"i2c-{number}", bus, devices, clock)
+
+
+def _refuse_kernel_drivers(config: Config, number: int, bus: LinuxI2CBus) -> None:
+    """Two masters of one chip disturb each other: the kernel's driver and this program."""
+    entries = (*config.motion, *config.thermal)
+    for entry in (entry for entry in entries if entry.bus == number):
+        address = entry.address or DEFAULT_ADDRESSES[entry.driver]
+        driver = bus.kernel_driver(address)
+        if driver is not None:
+            raise DeviceError(
+                f"{_device_name(entry)}: the kernel's driver {driver} holds address "
+                f"0x{address:02x} on bus {number}; expected it free. Remove its dtoverlay line "
+                "from config.txt and reboot."
+            )
 
 
 def _motion(entry: MotionConfig, bus: I2CBus, clock: Clock, edges: EdgeSource | None) -> BusDevice:

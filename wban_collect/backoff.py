@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 FIRST_PAUSE_NS = 100_000_000
 LONGEST_PAUSE_NS = 5_000_000_000
+TOLD_AT_FAILURE = 5
 
 
 class Backoff:
@@ -20,3 +23,13 @@ class Backoff:
     def reset(self) -> None:
         """Note a success."""
         self.n_failures = 0
+
+
+def failure_level(ever_started: bool, n_failures: int) -> int:
+    """How loudly to log a failure.
+
+    A device that has worked is missed at once. One that never did is refused by the preflight with
+    a sentence of its own, or does without being required: then it is told once.
+    """
+    loud = ever_started or n_failures == TOLD_AT_FAILURE
+    return logging.WARNING if loud else logging.INFO

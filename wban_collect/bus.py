@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from wban_collect.backoff import Backoff
+from wban_collect.backoff import Backoff, failure_level
 from wban_collect.clock import Clock
 from wban_collect.device import BusDevice, DeviceOutput
 from wban_collect.errors import BusError, DeviceError, unexpected
@@ -175,7 +175,8 @@ class BusWorker:
         task.last_error = error
         pause_ns = task.backoff.pause_ns()
         task.retry_at_ns = self.clock.monotonic_ns() + pause_ns
-        log.warning("%s: %s Trying again in %.1f s.", task.device.name, error, pause_ns / 1e9)
+        level = failure_level(task.started, task.backoff.n_failures)
+        log.log(level, "%s: %s Trying again in %.1f s.", task.device.name, error, pause_ns / 1e9)
         if task.backoff.n_failures % REOPEN_AFTER == 0:
             self._reopen()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from wban_collect.backoff import Backoff
+from wban_collect.backoff import Backoff, failure_level
 from wban_collect.clock import Clock
 from wban_collect.device import DeviceOutput, FrameDevice
 from wban_collect.errors import CameraStackError, DeviceError, unexpected
@@ -30,6 +30,7 @@ class FrameWorker:
         self._on_started = on_started
         self._backoff = Backoff()
         self._started = False
+        self._ever_started = False
         self._retry_at_ns = clock.monotonic_ns()
         self._last_error: Exception | None = None
 
@@ -65,7 +66,7 @@ class FrameWorker:
 
     def _start(self) -> None:
         self._device.start(self._deliver_after_spec)
-        self._started = True
+        self._started = self._ever_started = True
 
     def _deliver_after_spec(self, output: DeviceOutput) -> None:
         """Announce the stream before its first frame, from whichever thread brings it."""
@@ -78,4 +79,5 @@ class FrameWorker:
         self._last_error = error
         pause_ns = self._backoff.pause_ns()
         self._retry_at_ns = self.clock.monotonic_ns() + pause_ns
-        log.warning("%s: %s Trying again in %.1f s.", self.name, error, pause_ns / 1e9)
+        level = failure_level(self._ever_started, self._backoff.n_failures)
+        log.log(level, "%s: %s Trying again in %.1f s.", self.name, error, pause_ns / 1e9)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wban_collect.bus import BusWorker, RetryingBus
+from wban_collect.bus import BusWorker
 from wban_collect.clock import Clock
 from wban_collect.device import BusDevice, DeviceOutput, FrameDevice
 from wban_collect.errors import (
@@ -165,9 +165,7 @@ class Recorder:
             on_commit=on_commit,
         )
         self._bus_workers = [
-            BusWorker(
-                part.name, RetryingBus(part.bus), part.devices, part.clock, self._take, self._meet
-            )
+            BusWorker(part.name, part.bus, part.devices, part.clock, self._take, self._meet)
             for part in parts.buses
         ]
         self._frame_workers = [

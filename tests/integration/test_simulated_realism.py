@@ -87,17 +87,15 @@ def test_strangers_are_hard_to_classify_and_shuffled_windows_flatter(activities,
     X, y, groups = study(activities, seed)
     apart = slice(None, None, 3)  # windows that do not overlap say as much in a third of the time
     between = macro_f1(X[apart], y[apart], model_selection.LeaveOneGroupOut(), groups[apart])
-    shuffled = macro_f1(X, y, model_selection.KFold(3, shuffle=True, random_state=0))
+    shuffled = macro_f1(X, y, model_selection.KFold(2, shuffle=True, random_state=0))
     assert 0.70 <= between <= 0.92, f"leave-one-subject-out macro-F1 {between:.3f}"
     assert shuffled >= between + 0.05, f"shuffled {shuffled:.3f}, between people {between:.3f}"
 
 
 def test_postures_differ_and_neighbouring_activities_overlap():
+    """Lean of the trunk by the mean of x: back is positive. Nine windows of ten count."""
     X, y, _ = study(FIVE, 4)
-    forward = {name: X[y == name][:, 0] for name in FIVE}  # mean acceleration along x
-    low, high = {}, {}
-    for name, values in forward.items():
-        low[name], high[name] = np.percentile(values, (10, 90))
-    assert low["sitting"] < high["eating"] < high["sitting"]
-    assert low["staying"] < high["standing"]
-    assert low["sleeping"] > high["standing"]
+    lean = {name: np.percentile(X[y == name][:, 0], (10, 50, 90)) for name in FIVE}
+    assert lean["eating"][0] < lean["sitting"][0] < lean["eating"][2] < lean["sitting"][2]
+    assert lean["standing"][0] < lean["staying"][0] < lean["standing"][2] < lean["staying"][2]
+    assert lean["standing"][1] < lean["eating"][1] < lean["sitting"][1] < lean["sleeping"][1]

@@ -103,7 +103,9 @@ class ProgressDisplay:
         if not self._console.is_terminal or now_s - self._drawn_s < REFRESH_S:
             return
         self._drawn_s = now_s
-        self._live.update(Group(self._title(progress), self._table(progress)))
+        self._live.update(
+            Group(self._title(progress), self._table(progress), Text(self._capacity, style="dim"))
+        )
 
     def committed(self, commit: Commit) -> None:
         """Nothing: the table shows it."""
@@ -124,7 +126,7 @@ class ProgressDisplay:
         )
 
     def _table(self, progress: Progress) -> Table:
-        table = Table(caption=self._capacity, caption_justify="left", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
         table.add_column("stream")
         for name in ("rate Hz", "rows", "on disk", "lost", "age s", "MB"):
             table.add_column(name, justify="right")

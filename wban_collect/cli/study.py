@@ -24,7 +24,10 @@ LOSSES = 3
     epilog="""\b
 Example:
   wban-collect simulate-study --subjects 8 --minutes 20 --out study
-The same command makes the same files again; an interrupted one goes on where it was.""",
+The same command makes the same files again; an interrupted one goes on where it was.
+
+\b
+Exit codes: 0 recorded, 1 failed, 2 unusable value, 3 a session has losses.""",
 )
 @click.option("--subjects", type=click.IntRange(1, 99), required=True, help="How many people.")
 @click.option(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -129,15 +130,11 @@ def _as_dict(session: Session) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Turn what JSON does not know into what it does."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, bytes):
-        return value.decode()
-    return str(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return cast("NDArray[Any]", value).tolist()
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _show(session: Session) -> None:
