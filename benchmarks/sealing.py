@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from report import PI4_SLOWDOWN, report, row
 
-from benchmarks.report import PI4_SLOWDOWN, report, row
 from wban_dataset.recording.journal import JournalWriter
 from wban_dataset.recording.records import JournalItem, encode
 from wban_dataset.recording.streams import (

@@ -18,7 +18,14 @@ INTERVAL_NS = 10_000_000_000
 
 
 class Housekeeping:
-    """Logs clock anchors and health, and ends the recording before the disk is full."""
+    """Logs clock anchors and health, and ends the recording before the disk is full.
+
+    Parameters
+    ----------
+    note_health
+        False in virtual time: what this machine does meanwhile is no part of the simulated session,
+        which is to be made again to the byte.
+    """
 
     name = "housekeeping"
 
@@ -30,6 +37,8 @@ class Housekeeping:
         out: Path,
         keep_free_bytes: int,
         stop: Callable[[str], None],
+        *,
+        note_health: bool = True,
     ) -> None:
         self.clock = clock
         self.free_bytes = 0
@@ -38,6 +47,7 @@ class Housekeeping:
         self._out = out
         self._keep_free_bytes = keep_free_bytes
         self._stop = stop
+        self._note_health = note_health
         self._due_ns = clock.monotonic_ns()
 
     def next_due_ns(self) -> int:
@@ -55,7 +65,8 @@ class Housekeeping:
             # A folder that went away stops the writer, not this thread.
             log.warning("%s: %s", self._out, error.strerror)
             return
-        self._storage.put(read_health(now_ns, self._out, self._storage.fsync_ns))
+        if self._note_health:
+            self._storage.put(read_health(now_ns, self._out, self._storage.fsync_ns))
         if self.free_bytes < self._keep_free_bytes:
             log.warning(
                 "%s: %.0f MB free, fewer than storage.keep_free_mb; the recording ends here.",

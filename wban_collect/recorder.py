@@ -172,7 +172,13 @@ class Recorder:
             FrameWorker(part.device, part.clock, self._take, self._meet) for part in parts.cameras
         ]
         self._housekeeping = Housekeeping(
-            parts.clock, parts.read_anchor, self.storage, plan.out, plan.keep_free_bytes, self.stop
+            parts.clock,
+            parts.read_anchor,
+            self.storage,
+            plan.out,
+            plan.keep_free_bytes,
+            self.stop,
+            note_health=not parts.virtual,
         )
         workers: list[Worker] = [
             *self._bus_workers,

@@ -156,20 +156,25 @@ class Storage:
             return
         try:
             duration_ns = self._journal.commit()
-            if self._reservation is not None:
-                self._reservation.grow(self.n_bytes)
         except OSError as error:
             self._sync_failed = True
             raise _refused(error) from error
         self._dirty = False
         self.fsync_ns.append(duration_ns)
-        if self._sync_failed:
-            return  # what an earlier fsync lost can never be acknowledged
+        if not self._sync_failed:  # what an fsync has lost can never be acknowledged
+            self._acknowledge(self._journal, duration_ns)
+        try:
+            if self._reservation is not None:
+                self._reservation.grow(self.n_bytes)
+        except OSError as error:
+            raise _refused(error) from error
+
+    def _acknowledge(self, journal: JournalWriter, duration_ns: int) -> None:
         for count in self.counts.values():
             count.n_acknowledged = count.n_rows
         if self._on_commit is not None:
             rows = {name: count.n_rows for name, count in self.counts.items()}
-            sequence = self._journal.acknowledged.next_sequence
+            sequence = journal.acknowledged.next_sequence
             self._on_commit(Commit(self.clock.monotonic_ns(), duration_ns, sequence, rows))
 
     def close(self, last: Iterable[JournalItem]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from wban_collect.simulation.body import Body, Limb
 from wban_collect.simulation.scene import HEIGHT_M, LEFT_M, TOP_M, WIDTH_M, _axes, _Shape
 from wban_collect.simulation.schedule import Schedule
@@ -171,9 +172,11 @@ def test_pixels_fill_the_view_evenly():
 def test_limbs_have_a_bodys_proportions():
     person = wearer("standing")
     height_m = person.subject.height_m
-    limbs = [l for group in Body(person.subject).limbs(person.pose(15 * SECOND_NS)) for l in group]
-    top_m = max(max(l.a[2], l.b[2]) + l.radius_m for l in limbs)
-    bottom_m = min(min(l.a[2], l.b[2]) - l.radius_m for l in limbs)
+    limbs = [
+        limb for group in Body(person.subject).limbs(person.pose(15 * SECOND_NS)) for limb in group
+    ]
+    top_m = max(max(limb.a[2], limb.b[2]) + limb.radius_m for limb in limbs)
+    bottom_m = min(min(limb.a[2], limb.b[2]) - limb.radius_m for limb in limbs)
     assert top_m == pytest.approx(height_m, rel=0.04)
     assert bottom_m == pytest.approx(0.0, abs=0.08)
-    assert sum(l.part == "shoe" for l in limbs) == 2
+    assert sum(limb.part == "shoe" for limb in limbs) == 2

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+
 from wban_collect.simulation.activities import ARCHETYPES, GENERIC, archetype_of
 from wban_collect.simulation.cell_noise import bump, events, held, held_at, smooth_step, uniform
 from wban_collect.simulation.schedule import Bout, Schedule
@@ -97,7 +98,7 @@ def test_a_minute_holds_at_least_three_activities(activities):
 def test_habits_show_in_the_shares_of_time():
     subject = SubjectParameters.draw(1)
     schedule = Schedule.draw(subject, PAPER[:5], 8 * 3600.0, 1)
-    spent = {a: 0.0 for a in PAPER[:5]}
+    spent = dict.fromkeys(PAPER[:5], 0.0)
     for bout in schedule.bouts:
         spent[bout.activity] += bout.stop_s - bout.start_s
     assert max(spent, key=spent.__getitem__) == max(PAPER[:5], key=subject.share_of)
@@ -115,7 +116,7 @@ def test_unusable_schedules_are_refused():
     subject = SubjectParameters.draw(1)
     with pytest.raises(ValueError, match="at least one bout"):
         Schedule(())
-    with pytest.raises(ValueError, match="expected a start at 5.0 s"):
+    with pytest.raises(ValueError, match=r"expected a start at 5\.0 s"):
         Schedule((Bout("eating", 0.0, 5.0), Bout("sitting", 6.0, 9.0)))
     with pytest.raises(ValueError, match="a later stop"):
         Schedule.single("eating", -1)

@@ -182,7 +182,7 @@ class Body:
 
 
 def _served(pose: Pose) -> list[Limb]:
-    """A plate and a mug on the table."""
+    """Put a plate and a mug on the table."""
     if pose.table < 0.02:
         return []
     return [

@@ -82,7 +82,11 @@ def read_recording(path: Path, recording: str | None = None) -> HaptRecording:
 
 def _read_folder(path: Path, recording: str | None) -> tuple[str, dict[str, bytes]]:
     """Read user and texts of a recording from the folder ``RawData``."""
-    names = sorted(f"RawData/{entry.name}" for entry in (path / "RawData").iterdir())
+    names = sorted(
+        f"RawData/{entry.name}"
+        for entry in (path / "RawData").iterdir()
+        if entry.is_file() and not entry.is_symlink()
+    )
     available = [match for match in map(_SIGNAL.fullmatch, names) if match and match[1] == "acc"]
     if not available:
         raise ValueError(
@@ -161,6 +165,8 @@ def _unknown(where: Path, wanted: str, available: list[str]) -> str:
 
 def _samples(text: bytes, name: str) -> Floats:
     """Parse lines of three numbers, (n, 3)."""
+    if not text.strip():
+        raise ValueError(f"{name} is empty; expected three numbers in each line.")
     try:
         samples = np.loadtxt(io.BytesIO(text), dtype=np.float64, ndmin=2, comments=None)
     except ValueError as error:

@@ -101,7 +101,8 @@ class ReplayWorld:
         accel, gyro
             m/s^2 and rad/s, (n, 3) at a constant rate; no NaN. `gyro` None: angular rate is 0.
         spans
-            (first sample, sample after the last, activity), half-open, not overlapping.
+            (first sample, sample after the last, activity), half-open, not overlapping; one without
+            a sample is left out.
         source
             Names the source in errors and in the session, e.g. a session's id.
 
@@ -115,7 +116,7 @@ class ReplayWorld:
         )
 
     def __len__(self) -> int:
-        """Number of source samples."""
+        """Give the number of source samples."""
         return len(self._accel)
 
     @property
@@ -212,7 +213,7 @@ def _checked(samples: Floats, what: str, source: str) -> Floats:
 def _checked_spans(
     spans: Sequence[tuple[int, int, str]], n_samples: int, source: str
 ) -> tuple[tuple[int, int, str], ...]:
-    ordered = tuple(sorted(spans))
+    ordered = tuple(sorted(span for span in spans if span[0] != span[1]))
     before = 0
     for first, stop, activity in ordered:
         if not before <= first < stop <= n_samples:

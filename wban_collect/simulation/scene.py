@@ -29,7 +29,7 @@ _SHOT_NOISE = 0.32  # grey values per root of a grey value
 
 
 class _Box(NamedTuple):
-    """A piece of furniture in the picture's plane: bounds in m, warmth over the room, reflectance."""
+    """A piece of furniture in the picture's plane; `warmth_c` over the room's temperature."""
 
     left_m: float
     right_m: float
@@ -231,7 +231,7 @@ class _Shape:
     """
 
     def __init__(self, limbs: list[Limb], x_m: Pictures, z_m: Pictures) -> None:
-        ends = [(l.a[0], l.a[2], l.b[0], l.b[2], l.radius_m, l.opacity) for l in limbs]
+        ends = [(*limb.a[::2], *limb.b[::2], limb.radius_m, limb.opacity) for limb in limbs]
         ax, az, bx, bz, radius_m, opacity = np.array(ends, dtype=np.float32).T[:, :, None]
         length_m = np.maximum(np.hypot(bx - ax, bz - az), np.float32(1e-4))
         # Along and across each limb, in radii.
@@ -268,10 +268,11 @@ class _Shape:
 def _bounds(limbs: list[Limb], view: _View) -> tuple[slice, slice]:
     """Rows and columns of the picture that the limbs may reach."""
     pixel_m = view.pixel_m
-    left_m = min(min(l.a[0], l.b[0]) - l.radius_m for l in limbs) - pixel_m - LEFT_M
-    right_m = max(max(l.a[0], l.b[0]) + l.radius_m for l in limbs) + pixel_m - LEFT_M
-    above_m = TOP_M - max(max(l.a[2], l.b[2]) + l.radius_m for l in limbs) - pixel_m
-    below_m = TOP_M - min(min(l.a[2], l.b[2]) - l.radius_m for l in limbs) + pixel_m
+    around = [(limb, limb.radius_m + pixel_m) for limb in limbs]
+    left_m = min(min(limb.a[0], limb.b[0]) - reach for limb, reach in around) - LEFT_M
+    right_m = max(max(limb.a[0], limb.b[0]) + reach for limb, reach in around) - LEFT_M
+    above_m = TOP_M - max(max(limb.a[2], limb.b[2]) + reach for limb, reach in around)
+    below_m = TOP_M - min(min(limb.a[2], limb.b[2]) - reach for limb, reach in around)
     return _window(above_m, below_m, pixel_m), _window(left_m, right_m, pixel_m)
 
 

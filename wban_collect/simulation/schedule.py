@@ -111,7 +111,8 @@ def _rounds(activities: list[str], n_bouts: int, rng: np.random.Generator) -> li
     """Give permutations of the activities one after the other, none twice in a row."""
     order: list[str] = []
     while len(order) < n_bouts:
-        permuted = [activities[i] for i in rng.permutation(len(activities)).tolist()]
+        places: list[int] = rng.permutation(len(activities)).tolist()
+        permuted = [activities[place] for place in places]
         if order and permuted[0] == order[-1]:
             permuted.append(permuted.pop(0))
         order += permuted

@@ -164,7 +164,8 @@ class SimulatedWearer:
         if last is not None and np.array_equal(last[0], times_ns):
             return last[1]
         begun_ns = self._begun_ns
-        t = np.zeros(len(times_ns)) if begun_ns is None else (times_ns - begun_ns) * 1e-9
+        since_ns = times_ns * 0 if begun_ns is None else times_ns - begun_ns
+        t = since_ns.astype(np.float64) * 1e-9
         movement = self.movement_at(t)
         self._last = (times_ns.copy(), movement)
         return movement
@@ -239,7 +240,7 @@ class SimulatedWearer:
     def _weight(
         self, index: int, t: Floats
     ) -> tuple[Floats, Floats, Floats] | tuple[None, None, None]:
-        """A bout's share (n, 1) with two derivatives; None where it is all there is."""
+        """Give a bout's share (n, 1) with two derivatives; None where it is all there is."""
         enter_s, leave_s = self._bounds(index)
         entered_s = enter_s + (self._changes[index - 1].duration_s if index else 0.0)
         left_s = leave_s - (self._changes[index].duration_s if index < len(self._changes) else 0.0)
@@ -314,7 +315,7 @@ class SimulatedWearer:
             upper, elbow = (0.55, 0.55 + 0.35 * to_mouth), (0.75, 0.7 + 1.5 * to_mouth)
             if not self.subject.right_handed:
                 upper, elbow = upper[::-1], elbow[::-1]
-            return (*upper, *elbow)
+            return upper[0], upper[1], elbow[0], elbow[1]
         elif archetype.posture == "sitting":
             upper, elbow = (0.3, 0.3), (0.9, 0.9)
         else:
@@ -330,7 +331,7 @@ class SimulatedWearer:
                 elbow[0] + raised * (1.1 + 0.5 * second),
                 elbow[1] + raised * (1.2 + 0.6 * first),
             )
-        return (*upper, *elbow)
+        return upper[0], upper[1], elbow[0], elbow[1]
 
 
 def _into_body(vectors: Floats, angles: Floats) -> Floats:

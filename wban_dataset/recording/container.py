@@ -1,4 +1,5 @@
 # pyright: basic, reportIndexIssue=false, reportArgumentType=false, reportReturnType=false
+# pyright: reportAttributeAccessIssue=false
 # h5py's types are incomplete: whatever stands in a file is a Group | Dataset | Datatype.
 """Writing the datasets of ``session.h5`` as `layout` describes them, and their digests.
 
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wban_dataset.recording.layout import CONTENT_DIGEST, Column, chunk_rows
+from wban_dataset.recording.picture_chunks import FAST_LEVEL, PictureDeflater
 
 READ_BYTES = 2 << 20
 CHUNK_CACHE_BYTES = 1 << 20
@@ -91,8 +93,28 @@ class RowWriter:
         start, stop = self._n_written, self._n_written + self._n_pending
         if stop > start:
             self.digest.update(self._buffer[: self._n_pending])
-            self._dataset.write_direct(self._buffer, np.s_[: self._n_pending], np.s_[start:stop])
+            self._store(start, stop)
         self._n_written, self._n_pending = stop, 0
+
+    def _store(self, start: int, stop: int) -> None:
+        """Write the buffer's first rows as rows [start, stop) of the dataset."""
+        self._dataset.write_direct(self._buffer, np.s_[: stop - start], np.s_[start:stop])
+
+
+class PictureWriter(RowWriter):
+    """Compresses whole chunks of pictures itself; see `picture_chunks`."""
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        super().__init__(dataset)
+        self._deflater = PictureDeflater()
+
+    def _store(self, start: int, stop: int) -> None:
+        if stop - start < len(self._buffer):
+            super()._store(start, stop)  # the last chunk is filled up by HDF5
+        else:
+            self._dataset.id.write_direct_chunk(
+                (start, *(0 for _ in self._dataset.shape[1:])), self._deflater.stored(self._buffer)
+            )
 
 
 class ContainerWriter:
@@ -188,7 +210,10 @@ class ContainerWriter:
 
     def rows(self, path: str) -> RowWriter:
         """Fill a dataset, ``group/column``, piece by piece."""
-        writer = RowWriter(self._file[path])
+        dataset = self._file[path]
+        is_picture = dataset.dtype == np.uint8 and dataset.ndim == 3 and dataset.chunks is not None
+        fast = is_picture and self._gzip_level == FAST_LEVEL
+        writer = PictureWriter(dataset) if fast else RowWriter(dataset)
         self._digests[path] = writer.digest
         return writer
 

@@ -150,6 +150,9 @@ def _seal_journal(folder: Path, journal: Path, progress: SealProgress) -> SealRe
         compare(part, digests)
         part.rename(folder / layout.FILE_NAME)
         sync_directory(folder)
+    except RecordingError:
+        part.unlink(missing_ok=True)
+        raise
     except JournalVersionError as error:
         raise SealingError(str(error)) from error
     except (OSError, RuntimeError) as error:
