@@ -23,8 +23,8 @@ ORDER = (
 HEAD = """# What was measured
 
 Each table is what a script in `benchmarks/` printed; `make benchmarks` runs them all and writes
-this page again. A ratio is taken within one run. "On a Pi 4" is an estimate: its cores are about 8 times
-slower than the one measured; nothing here was measured on a Pi.
+this page again. A ratio is taken within one run. "On a Pi 4" is an estimate: its cores are about
+8 times slower than the one measured; nothing here was measured on a Pi.
 """
 
 

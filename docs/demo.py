@@ -35,9 +35,8 @@ def main(out: Path) -> None:
     for folder in (simulated, replayed):
         shutil.rmtree(folder, ignore_errors=True)
     print("A simulated person wears simulated chips; the real drivers read them.")
-    run(
-        "wban-collect", "simulate-study", "--subjects", "1", "--minutes", "2", "--out", str(simulated)
-    )  # fmt: skip
+    study = ("wban-collect", "simulate-study", "--subjects", "1", "--minutes", "2")
+    run(*study, "--out", str(simulated))
     first = draw_session(simulated)
     print("\nA real person's motion, recorded by others, moves the simulated chips.")
     run("wban-collect", "start", "--replay", str(REAL_RECORDING), "--fast", "--out", str(replayed))

@@ -23,6 +23,8 @@ N_RETRIES = 2
 REOPEN_AFTER = 3
 """After so many failures in a row the bus itself is closed and opened again."""
 
+NEVER_NS = 1 << 62
+
 
 class RetryingBus:
     """A bus that repeats what was not acknowledged.
@@ -84,7 +86,7 @@ class _Task:
 
     def urgency_ns(self) -> int:
         """Orders the devices that are due; a device being set up can wait."""
-        return (1 << 62) if self.starting else self.device.deadline_ns()
+        return NEVER_NS if self.starting else self.device.deadline_ns()
 
 
 class BusWorker:
@@ -121,17 +123,21 @@ class BusWorker:
     def next_due_ns(self) -> int:
         """When a device wants to be served next."""
         now_ns = self.clock.monotonic_ns()
-        return min(task.due_ns(now_ns) for task in self._tasks)
+        return min([task.due_ns(now_ns) for task in self._tasks])
 
     def step(self) -> None:
-        """Serve the most urgent device that is due, by one chunk."""
+        """Serve the most urgent device that is due, chunk by chunk, until another is due."""
         now_ns = self.clock.monotonic_ns()
         due = [task for task in self._tasks if task.due_ns(now_ns) <= now_ns]
         if not due:
             return
         task = min(due, key=_Task.urgency_ns)
+        others_due_ns = min(
+            [other.due_ns(now_ns) for other in self._tasks if other is not task], default=NEVER_NS
+        )
         try:
-            self._advance(task)
+            while self._advance(task) and self.clock.monotonic_ns() < others_due_ns:
+                pass
         except (BusError, DeviceError) as error:
             self._put_off(task, error)
         except Exception as error:  # a defect in one driver never stops the others
@@ -153,13 +159,14 @@ class BusWorker:
                 task.device.stop()
         self._bus.close()
 
-    def _advance(self, task: _Task) -> None:
+    def _advance(self, task: _Task) -> bool:
+        """Go on with a device to its next pause; true where that is in the middle of a read."""
         if task.running is None:
             task.running = task.device.start() if task.starting else task.device.read()
         for output in task.running:
-            if output is not None:
-                self._deliver(output)
-            return
+            if output is None:
+                return not task.starting
+            self._deliver(output)
         task.running = None
         if task.starting:
             task.starting = False
@@ -167,6 +174,7 @@ class BusWorker:
             self._on_started(task.device)
         else:
             task.backoff.reset()
+        return False
 
     def _put_off(self, task: _Task, error: Exception) -> None:
         """Plan to set a failed device up again."""

@@ -26,8 +26,8 @@ class BusDevice(Protocol):
     """A chip on an I2C bus, driven by its bus's thread and by nobody else.
 
     The bus thread calls `start` once (and again after any error), then `read` whenever
-    `next_due_ns` has come. `start` and `read` are generators: each ``yield`` is a place where a
-    more urgent device may use the bus. No stretch between two yields holds the bus longer than
+    `next_due_ns` has come. `start` and `read` are generators: each ``yield None`` is a place where
+    a more urgent device may use the bus. No stretch between two of them holds the bus longer than
     about 3 ms at 400 kHz. They raise `BusError` or `DeviceError`, after which the recorder calls
     `start` again; the device then opens a new segment.
     """

@@ -44,7 +44,13 @@ class Worker(Protocol):
 
 
 class ThreadedRunner:
-    """Runs each worker in a thread of its own, on the machine's clock."""
+    """Runs each worker in a thread of its own, on the machine's clock.
+
+    Attributes
+    ----------
+    cpu_ns
+        CPU time that each thread has taken, by its name; known once it has ended.
+    """
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self._workers = workers
@@ -82,10 +88,11 @@ class ThreadedRunner:
                 worker.clock.sleep_until_ns(worker.next_due_ns())
                 if not self._stop.is_set():
                     worker.step()
-                    self.cpu_ns[worker.name] = time.thread_time_ns()
         except BaseException as error:
             log.debug("%s ended", worker.name, exc_info=True)
             self._failure = error
+        finally:
+            self.cpu_ns[worker.name] = time.thread_time_ns()
 
 
 class VirtualRunner:
@@ -93,13 +100,18 @@ class VirtualRunner:
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self._workers = workers
+        # A step can change when those are due that share the worker's clock, and no others.
+        self._beside = [
+            [place for place, other in enumerate(workers) if other.clock is worker.clock]
+            for worker in workers
+        ]
 
     def run_until(self, done: Callable[[], bool], poll_s: float = 0.0) -> None:
         """Return when `done()` holds; asked every 50 ms of virtual time."""
         next_question_ns = 0
+        instants = [_next_instant_ns(worker) for worker in self._workers]
         while True:
-            worker = min(self._workers, key=_next_instant_ns)
-            due_ns = _next_instant_ns(worker)
+            due_ns = min(instants)
             if due_ns >= next_question_ns:
                 # Nobody has anything to do before: time passes for all, so that all clocks agree.
                 for other in self._workers:
@@ -107,8 +119,13 @@ class VirtualRunner:
                 if done():
                     return
                 next_question_ns = due_ns + QUESTION_NS
+                instants = [_next_instant_ns(worker) for worker in self._workers]
+            place = instants.index(due_ns)
+            worker = self._workers[place]
             worker.clock.sleep_until_ns(due_ns)
             worker.step()
+            for other in self._beside[place]:
+                instants[other] = _next_instant_ns(self._workers[other])
 
     def stop(self) -> None:
         """Nothing runs between two calls."""

@@ -84,7 +84,8 @@ def test_strangers_are_hard_to_classify_and_shuffled_windows_flatter(activities,
     X, y, groups = study(activities, seed)
     apart = slice(None, None, 4)  # windows far apart say as much in a quarter of the time
     between = macro_f1(X[apart], y[apart], model_selection.LeaveOneGroupOut(), groups[apart])
-    shuffled = macro_f1(X, y, model_selection.KFold(2, shuffle=True, random_state=0))
+    few = groups < N_SUBJECTS // 2
+    shuffled = macro_f1(X[few], y[few], model_selection.KFold(2, shuffle=True, random_state=0))
     assert 0.70 <= between <= 0.92, f"leave-one-subject-out macro-F1 {between:.3f}"
     assert shuffled >= between + 0.05, f"shuffled {shuffled:.3f}, between people {between:.3f}"
 

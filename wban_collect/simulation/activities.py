@@ -21,7 +21,10 @@ class Archetype:
     Attributes
     ----------
     pitch_deg, roll_deg
-        Lean of the trunk forward and to the right; -88 lies on the back.
+        Lean of the belt, and with it of the sensor, forward and to the right; -88 lies on the back.
+    spine_deg
+        How much further forward than the belt the back and head lean, which only cameras see: on a
+        chair the pelvis tilts back, whoever eats bends over the plate all the same.
     person_spread_deg, bout_spread_deg, settle_deg
         How far the trunk's lean differs between people, between two bouts of one person, and
         between two changes of position within a bout (about every `settle_s`).
@@ -38,6 +41,8 @@ class Archetype:
         Size and stride rate of the walk relative to the person's own; 0: no steps.
     share
         Typical share of a day's recording.
+    at_table, under_blanket, gestures
+        What the cameras see besides: food, a blanket, and how far the arms rise while speaking.
     """
 
     slug: str
@@ -63,6 +68,7 @@ class Archetype:
     at_table: bool = False
     under_blanket: bool = False
     gestures: float = 0.0
+    spine_deg: float = 0.0
 
 
 ARCHETYPES: dict[str, Archetype] = {
@@ -88,6 +94,7 @@ ARCHETYPES: dict[str, Archetype] = {
             share=0.7,
             at_table=True,
             roll_deg=0.0,
+            spine_deg=22.0,
         ),
         Archetype(
             "sleeping",
@@ -159,6 +166,7 @@ ARCHETYPES: dict[str, Archetype] = {
             hand_gain=0.25,
             fidgets_per_min=2.5,
             share=1.4,
+            spine_deg=9.0,
         ),
         Archetype(
             "speaking",

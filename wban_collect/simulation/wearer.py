@@ -291,7 +291,7 @@ class SimulatedWearer:
         return Pose(
             x_m,
             hip_m,
-            angles[PITCH],
+            angles[PITCH] + math.radians(archetype.spine_deg),
             angles[ROLL],
             angles[TWIST],
             angles[HEADING] + self._whole_turns[index],
