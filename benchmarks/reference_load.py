@@ -30,7 +30,7 @@ from metered_simulation import Hardware, metered
 from numpy.typing import NDArray
 from report import PI4_SLOWDOWN, RESULTS, report, row
 from sleeper import Sleeper
-from stamps import stamps
+from truth import compare, rms_ms, stamps
 from virtual_rig import Collected
 
 from wban_collect.assembly import Simulation, simulated_parts
@@ -194,13 +194,9 @@ def stream_figures(run: Run, stream: str) -> StreamFigures:
     collected = run.timeline.collected
     made = stamps(collected, stream)
     truth = run.timeline.hardware.truth_ns(collected.specs[stream].kind)
-    truth = truth[truth > made[0] - run.timeline.collected.specs[stream].period_ns / 2]
-    period_ns = float(np.median(np.diff(truth)))
-    nearest = np.clip(np.searchsorted(truth, made - period_ns / 2), 0, len(truth) - 1)
-    n_expected = round((truth[nearest[-1]] - truth[0]) / period_ns) + 1
-    rms_ms = float(np.sqrt(np.mean((made - truth[nearest]) ** 2.0))) / 1e6
+    errors_ns, n_expected = compare(made, truth)
     age_ms = run.timeline.age_ms(stream, made)
-    return StreamFigures(stream, n_expected, len(made), age_ms, rms_ms)
+    return StreamFigures(stream, n_expected, len(made), age_ms, rms_ms(errors_ns))
 
 
 def loss_row(name: str, runs: Sequence[Run]) -> dict[str, Any]:

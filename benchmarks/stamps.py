@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from report import json_path_argument, report, row
-from virtual_rig import START_NS, Collected, rms_ms, run_bus, wearer
+from truth import compare, rms_ms, stamps
+from virtual_rig import START_NS, Collected, run_bus, wearer
 
 from wban_collect.clock import VirtualClock
 from wban_collect.devices.adxl345 import Adxl345
@@ -27,38 +28,10 @@ from wban_collect.simulation.edges import SimulatedEdges
 from wban_collect.simulation.mlx90640 import SimulatedMlx90640
 from wban_collect.simulation.mpu6050 import SimulatedMpu6050
 from wban_collect.worker import VirtualRunner
-from wban_dataset.recording.evidence import Evidence
-from wban_dataset.recording.timebase import StampInputs, stamp
 
 CLOCK_ERRORS = (-0.03, 0.0, 0.03)
 DURATION_S = 120.0
 Case = Callable[[float], NDArray[np.int64]]
-
-
-def stamps(collected: Collected, stream: str) -> NDArray[np.int64]:
-    """Stamps of a stream (n,), made from its evidence as sealing makes them."""
-    spec, blocks = collected.specs[stream], collected.blocks[stream]
-    evidence = Evidence.from_reads(
-        spec.evidence,
-        spec.period_ns,
-        int(spec.attributes.get("watermark", 0)),
-        first_index=[block.first_index for block in blocks],
-        n=[block.n_samples for block in blocks],
-        segment=[block.segment for block in blocks],
-        reads=[block.read for block in blocks],
-    )
-    columns = {
-        name: np.concatenate([block.columns[name] for block in blocks])
-        for name in blocks[0].columns
-    }
-    inputs = StampInputs(
-        spec.kind,
-        evidence,
-        columns,
-        rows=int(spec.attributes.get("sensor_rows", 0)),
-        line_time_ns=int(spec.attributes.get("line_time_ns", 0)),
-    )
-    return stamp(inputs)[0]
 
 
 def adxl345(error: float, rate_hz: float, *, edges: bool) -> NDArray[np.int64]:
@@ -68,7 +41,7 @@ def adxl345(error: float, rate_hz: float, *, edges: bool) -> NDArray[np.int64]:
     bus = SimulatedI2CBus(clock, [chip])
     device = Adxl345("adxl345", bus, clock, sampling_rate_hz=rate_hz, edges=line)
     collected = run_bus(bus, [device], clock, DURATION_S)
-    return _errors(stamps(collected, "accel"), chip.read_instants_ns())
+    return compare(stamps(collected, "accel"), chip.read_instants_ns())[0]
 
 
 def mpu6050(error: float, rate_hz: float) -> NDArray[np.int64]:
@@ -77,7 +50,7 @@ def mpu6050(error: float, rate_hz: float) -> NDArray[np.int64]:
     bus = SimulatedI2CBus(clock, [chip])
     device = Mpu6050("mpu6050", bus, clock, sampling_rate_hz=rate_hz)
     collected = run_bus(bus, [device], clock, DURATION_S)
-    return _errors(stamps(collected, "accel"), chip.read_instants_ns())
+    return compare(stamps(collected, "accel"), chip.read_instants_ns())[0]
 
 
 def mlx90640(error: float, refresh_hz: float) -> NDArray[np.int64]:
@@ -87,32 +60,36 @@ def mlx90640(error: float, refresh_hz: float) -> NDArray[np.int64]:
     device = Mlx90640("mlx90640", bus, clock, refresh_hz=refresh_hz)
     collected = run_bus(bus, [device], clock, DURATION_S)
     made = stamps(collected, "thermal")
-    middles = chip.subpage_middles_ns
-    after = np.clip(np.searchsorted(middles, made), 1, len(middles) - 1)
-    nearest = after - (made - middles[after - 1] < middles[after] - made)
-    if len(np.unique(nearest)) < len(made):
-        raise SystemExit("two stamps of one subpage")
-    return _errors(made, middles[nearest])
+    return compare(stamps(collected, "thermal"), chip.subpage_middles_ns)[0]
 
 
 def camera(error: float) -> NDArray[np.int64]:
     clock = VirtualClock(START_NS)
     sensor = SimulatedPicamera2(wearer(), clock, 1, clock_error=error, keep_truth=True)
-    device = PicameraDevice("camera", clock, frame_rate_hz=15.0, open_camera=sensor.open)
+    device = PicameraDevice(
+        "camera", clock, frame_rate_hz=15.0, open_camera=sensor.open, boottime_offset_ns=lambda: 0
+    )
     collected = Collected()
     worker = FrameWorker(device, clock, collected.take, collected.meet)
     end_ns = START_NS + int(30e9)
     VirtualRunner([worker, sensor]).run_until(lambda: clock.monotonic_ns() >= end_ns)
-    made = stamps(collected, "infrared")
-    truth = dict(sensor.frame_truth)
-    kept = np.concatenate([b.columns["sensor_ns"] for b in collected.blocks["infrared"]])
-    return _errors(made, np.array([truth[int(stamp_ns)] for stamp_ns in kept]))
+    truth = np.array([middle_ns for _, middle_ns in sensor.frame_truth])
+    return compare(stamps(collected, "infrared"), truth)[0]
 
 
-def _errors(made: NDArray[np.int64], true: NDArray[np.int64]) -> NDArray[np.int64]:
-    if np.any(np.diff(made) <= 0):
-        raise SystemExit("a stamp is out of order")
-    return made - true[: len(made)]
+def shared(error: float, stream: str) -> NDArray[np.int64]:
+    """Stamps of the reference load's chips, which share one bus."""
+    clock = VirtualClock(START_NS)
+    motion = SimulatedMpu6050(wearer(), 1, clock_error=error, drift_ppm=50.0, keep_truth=True)
+    heat = SimulatedMlx90640(wearer(), 2, clock_error=-error, power_on_ns=START_NS)
+    bus = SimulatedI2CBus(clock, [motion, heat])
+    devices = [
+        Mpu6050("mpu6050", bus, clock, sampling_rate_hz=400.0),
+        Mlx90640("mlx90640", bus, clock, refresh_hz=16.0),
+    ]
+    collected = run_bus(bus, devices, clock, DURATION_S)
+    truth = heat.subpage_middles_ns if stream == "thermal" else motion.read_instants_ns()
+    return compare(stamps(collected, stream), truth)[0]
 
 
 def cases() -> Sequence[tuple[str, float, Case]]:
@@ -126,6 +103,8 @@ def cases() -> Sequence[tuple[str, float, Case]]:
         ("MPU-6050 400 Hz, polling", 0.3, lambda e: mpu6050(e, 400.0)),
         ("MLX90640 8 subpages/s", 1.0, lambda e: mlx90640(e, 8.0)),
         ("MLX90640 16 subpages/s", 1.0, lambda e: mlx90640(e, 16.0)),
+        ("MPU-6050 400 Hz beside it on one bus", 0.3, lambda e: shared(e, "accel")),
+        ("MLX90640 16 subpages/s beside that", 1.0, lambda e: shared(e, "thermal")),
         ("camera 15/s", 0.1, camera),
     )
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wban_collect.bus import BusWorker
 from wban_collect.clock import VirtualClock
 from wban_collect.device import BusDevice, DeviceOutput, FrameDevice
@@ -66,8 +63,3 @@ def run_bus(
     end_ns = clock.monotonic_ns() + int(duration_s * 1e9)
     VirtualRunner([worker]).run_until(lambda: clock.monotonic_ns() >= end_ns)
     return collected
-
-
-def rms_ms(errors_ns: NDArray[np.int64]) -> float:
-    """Root mean square of stamp errors in ms."""
-    return float(np.sqrt(np.mean((errors_ns / 1e6) ** 2)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
+def unavailable(reason: str) -> None:
+    """Skip where a user cannot have what a test needs; in CI it must be there."""
+    if os.environ.get("WBAN_CI"):
+        pytest.fail(f"{reason}, and CI must have it")
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real recordings that not every checkout has beside it."""
     if not SHARED_DATA.is_dir():
-        pytest.skip("the folder of real recordings is not beside this checkout")
+        unavailable("the folder of real recordings is not beside this checkout")
     return SHARED_DATA

@@ -32,6 +32,8 @@ IDLE_CORE = 0.4
 class SwayingWorld:
     """Slow sines of different rates along the axes, unlike at any two samples."""
 
+    end_ns = None
+
     def begin(self, start_ns: int) -> None:
         """Time 0 is where the machine's is."""
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from wban_dataset.recording import container, sealing
 from wban_dataset.recording.errors import JournalContentError, SealingError, SessionError
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.framing import Record
+from wban_dataset.recording.journal_index import JournalIndex
 from wban_dataset.recording.journal_reader import JournalReader
 from wban_dataset.recording.records import decode
 from wban_dataset.recording.sealing import seal, space_needed
@@ -648,3 +650,22 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path):
     large = peak_mb(picture_session(tmp_path / "large", 600))  # 46 MB
     assert large < 120
     assert large - small < 15
+
+
+def test_the_index_of_a_journal_takes_little_per_block(tmp_path):
+    n_frames = 4000
+    spec = dataclasses.replace(made.infrared_spec(), sample_shape=(1, 1))
+    pixel = np.zeros((1, 1, 1), np.uint8)
+    blocks = [dataclasses.replace(made.frame_block(i), data=pixel) for i in range(n_frames)]
+    folder = made.write_journal(
+        tmp_path / "s", [made.HEADER, spec, *blocks], segment_bytes=16_000_000
+    )
+    tracemalloc.start()
+    try:
+        index = JournalIndex.scan(folder / "journal")
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert index.streams["infrared"].n_rows == n_frames
+    # 12 numbers of 8 bytes, 37 bytes of columns, and room to grow
+    assert held_bytes / n_frames < 12 * 8 + 37 + 100

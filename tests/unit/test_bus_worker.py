@@ -123,6 +123,20 @@ def test_nobody_waits_longer_than_one_chunk():
     assert len(lateness) >= 99
 
 
+def test_read_goes_on_without_a_pause_while_nobody_else_is_due():
+    clock = VirtualClock(0)
+    log, delivered = [], []
+    slow = ScriptedDevice("slow", clock, log, period_ns=100 * MS, n_chunks=6)
+    fast = ScriptedDevice("fast", clock, [], period_ns=1000 * MS)
+    worker = make_worker(clock, [slow, fast], delivered=delivered)
+    run(worker, clock, 50 * MS)  # both are set up and were read once
+    del log[:], delivered[:]
+    clock.sleep_until_ns(worker.next_due_ns())
+    worker.step()
+    assert log == [("slow", chunk) for chunk in range(6)]
+    assert [block.stream for block in delivered] == ["slow"]
+
+
 def test_failed_device_is_set_up_again_and_the_other_goes_on():
     clock = VirtualClock(0)
     log, delivered = [], []

@@ -203,10 +203,9 @@ class SimulatedMlx90640:
         self._advance(end_ns)
         if len(data) < 2:
             return
-        address, *words = np.frombuffer(data[: len(data) // 2 * 2], dtype=">u2").tolist()
-        self._pointer = address
-        for word in words:
-            self._write_word(self._pointer, word)
+        self._pointer = int.from_bytes(data[:2], "big")
+        for place in range(2, len(data) - 1, 2):
+            self._write_word(self._pointer, int.from_bytes(data[place : place + 2], "big"))
             self._pointer = (self._pointer + 1) & 0xFFFF
 
     def read(self, n_bytes: int, byte_ns: float, start_ns: int) -> bytes:
@@ -250,14 +249,18 @@ class SimulatedMlx90640:
 
     def _fetch(self, n_words: int, byte_ns: float) -> bytes:
         """Give words from the pointer on, and move it."""
-        places = np.arange(self._pointer, self._pointer + n_words) & 0xFFFF
-        self._pointer = (self._pointer + n_words) & 0xFFFF
-        words = self._memory[places]
+        first, stop = self._pointer, self._pointer + n_words
+        self._pointer = stop & 0xFFFF
+        words = self._memory[first:stop]
+        if stop > len(self._memory):
+            words = np.concatenate((words, self._memory[: stop - len(self._memory)]))
         too_fast = byte_ns * EEPROM_SCL_LIMIT_HZ * _SCL_TOLERANCE < _BITS_PER_BYTE * 1e9
         if too_fast and self._bit_error_rate:
             flips = self._bit_errors.random((n_words, 16)) < self._bit_error_rate
             wrong = (flips * (1 << np.arange(16))).sum(axis=1).astype(np.uint16)
-            words ^= np.where((places >= EEPROM) & (places < EEPROM + N_WORDS), wrong, 0)
+            places = np.arange(first, stop) & 0xFFFF
+            wrong[(places < EEPROM) | (places >= EEPROM + N_WORDS)] = 0
+            words = (words ^ wrong).astype(words.dtype)
         return words.tobytes()
 
     def _begin_subpage(self, start_ns: float) -> None:

@@ -117,7 +117,8 @@ class StreamIndex:
         self.places = BlockPlaces()
         self.dtype = np.dtype(spec.dtype)
         self.values_per_sample = math.prod(spec.sample_shape)
-        self._columns: dict[str, list[NDArray[Any]]] = {c.name: [] for c in self._declared}
+        # Raw bytes: an array object per block would take many times the values' own size.
+        self._columns = {column.name: bytearray() for column in self._declared}
         self._next_index = 0
         self._source_segment: int = -1
         self._segment = -1
@@ -161,9 +162,7 @@ class StreamIndex:
     def column(self, name: str) -> NDArray[Any]:
         """Give a column that blocks bring beside their counts, (n_rows,)."""
         declared = next(column for column in self._declared if column.name == name)
-        pieces = self._columns[name]
-        empty = np.empty(0, dtype=declared.dtype)
-        return np.concatenate([empty, *pieces]).astype(declared.dtype, copy=False)
+        return np.frombuffer(self._columns[name], dtype=declared.dtype)
 
     def evidence(self, name: str) -> NDArray[np.int64]:
         """Give one of `READ_FIELDS`, an entry per block."""
@@ -196,7 +195,7 @@ class StreamIndex:
             values_of = block.columns.get(declared.name)
             if values_of is None:
                 values_of = np.zeros(block.n_samples, dtype=declared.dtype)
-            self._columns[declared.name].append(values_of.astype(declared.dtype))
+            self._columns[declared.name] += values_of.astype(declared.dtype).tobytes()
 
 
 READ_FIELDS = (

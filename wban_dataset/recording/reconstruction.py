@@ -25,6 +25,8 @@ from wban_dataset.recording.timebase import StampedStream, StampInputs, count_mi
 
 DEFAULT_COMMIT_INTERVAL_NS = 500_000_000
 N_SEGMENT_NUMBERS = 1 << 16
+CHUNK_ROWS = 1 << 16
+"""Rows converted together: bounds the memory of what comes between."""
 PERIOD_ROWS = 64
 MIN_PERIOD_STEPS = 8
 
@@ -163,8 +165,11 @@ def add_times(
 ) -> None:
     """Give a stream's quality everything but its counts."""
     segments = stream.segments()
-    quality.add_stamps(stamps.monotonic_ns, stamps.time_unc_ns, segments)
-    quality.add_arrivals(stamps.lateness_ns)
+    for start in range(0, stream.n_rows, CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
+        quality.add_stamps(stamps.monotonic_ns[part], stamps.time_unc_ns[part], segments[part])
+    for start in range(0, len(stamps.lateness_ns), CHUNK_ROWS):
+        quality.add_arrivals(stamps.lateness_ns[start : start + CHUNK_ROWS])
     for gap in gaps:
         quality.add_gap(gap)
 
@@ -263,7 +268,13 @@ def utc_map(anchors: Iterable[ClockAnchor]) -> UtcMap | None:
 
 def to_utc(map_: UtcMap | None, monotonic_ns: NDArray[np.int64]) -> NDArray[np.int64]:
     """UTC of instants; without a map the monotonic time itself, which then says 1970."""
-    return monotonic_ns if map_ is None else map_.to_utc(monotonic_ns)
+    if map_ is None:
+        return monotonic_ns
+    utc_ns = np.empty_like(monotonic_ns)
+    for start in range(0, len(monotonic_ns), CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
+        utc_ns[part] = map_.to_utc(monotonic_ns[part])
+    return utc_ns
 
 
 def iso_utc(realtime_ns: int) -> str:

@@ -1,0 +1,69 @@
+"""What was recorded, stamped as sealing stamps it and held against the simulator's truth."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from virtual_rig import Collected
+
+from wban_dataset.recording.evidence import Evidence
+from wban_dataset.recording.timebase import StampInputs, stamp
+
+Instants = NDArray[np.int64]
+
+
+def stamps(collected: Collected, stream: str) -> Instants:
+    """Make the stamps of a stream (n,) from its evidence."""
+    spec, blocks = collected.specs[stream], collected.blocks[stream]
+    evidence = Evidence.from_reads(
+        spec.evidence,
+        spec.period_ns,
+        int(spec.attributes.get("watermark", 0)),
+        first_index=[block.first_index for block in blocks],
+        n=[block.n_samples for block in blocks],
+        segment=[block.segment for block in blocks],
+        reads=[block.read for block in blocks],
+    )
+    columns = {
+        name: np.concatenate([block.columns[name] for block in blocks])
+        for name in blocks[0].columns
+    }
+    inputs = StampInputs(
+        spec.kind,
+        evidence,
+        columns,
+        rows=int(spec.attributes.get("sensor_rows", 0)),
+        line_time_ns=int(spec.attributes.get("line_time_ns", 0)),
+    )
+    made = stamp(inputs)[0]
+    if np.any(np.diff(made) <= 0):
+        raise SystemExit(f"{stream}: a stamp is out of order")
+    return made
+
+
+def compare(made: Instants, truth: Instants) -> tuple[Instants, int]:
+    """Pair each stamp with the true instant nearest to it.
+
+    Parameters
+    ----------
+    truth
+        Instants of what could be recorded, or of what was read from the chip: what was lost leaves
+        a hole there.
+
+    Returns
+    -------
+    errors_ns, n_expected
+        Stamps less true instants, (n,); and how many samples there were from the first to the last.
+    """
+    after = np.clip(np.searchsorted(truth, made), 1, len(truth) - 1)
+    nearest = after - (made - truth[after - 1] < truth[after] - made)
+    steps_ns = np.diff(truth[nearest[0] : nearest[-1] + 1])
+    n_expected = int(np.rint(steps_ns / np.median(steps_ns)).sum()) + 1
+    if len(np.unique(nearest)) < len(made):
+        raise SystemExit("two stamps of one sample")
+    return made - truth[nearest], n_expected
+
+
+def rms_ms(errors_ns: Instants) -> float:
+    """Root mean square of stamp errors in ms."""
+    return float(np.sqrt(np.mean((errors_ns / 1e6) ** 2)))
