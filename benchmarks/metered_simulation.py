@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,7 +78,7 @@ class Hardware:
         return bus.last_end_ns
 
     def truth_ns(self, kind: str) -> NDArray[np.int64]:
-        """True instants of everything that could have been recorded in a stream of a kind, (n,).
+        """Give the true instants of all that could be recorded in a stream of a kind, (n,).
 
         Of a FIFO those that were read: what was lost leaves a hole among them.
         """
@@ -96,7 +96,7 @@ _hardware: list[Hardware] = []
 
 
 @contextmanager
-def metered() -> Iterator[Hardware]:
+def metered() -> Generator[Hardware]:
     """Collect the hardware that `simulated_parts` makes within, with its truth kept."""
     plain = dict(SIMULATED_CLASSES)
     hardware = Hardware()

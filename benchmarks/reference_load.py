@@ -39,6 +39,7 @@ from wban_collect.i2c import LinuxI2CBus
 from wban_collect.plan import Request, make_plan
 from wban_collect.recorder import Parts, Recorder
 from wban_collect.simulation.people import one_activity
+from wban_collect.worker import ThreadedRunner
 from wban_dataset.recording.streams import SampleBlock, StreamSpec
 
 CASES = {
@@ -76,9 +77,9 @@ class Timeline:
                 self.read_ns[item.stream, item.first_index] = end_ns
             put(item)
 
-        def opened(*arguments: Any) -> None:
+        def opened(*arguments: Any, **named: Any) -> None:
             self.opened_ns = time.monotonic_ns()
-            open_journal(*arguments)
+            open_journal(*arguments, **named)
 
         recorder.storage.put = noted
         recorder.storage.open = opened
@@ -138,6 +139,7 @@ def record(config: Config, seconds: float, out: Path) -> Run:
     elapsed_ns = (time.monotonic() - started) * 1e9
     main_ns = time.thread_time_ns() - began
     process_ns = time.process_time_ns() - process
+    assert isinstance(recorder.runner, ThreadedRunner)
     cpu_ns = dict(recorder.runner.cpu_ns)
     bus_ns = sum(bus.simulation_thread_time_ns for bus in hardware.buses)
     (bus_thread,) = (part.name for part in parts.buses)
@@ -166,7 +168,7 @@ def _recorder(parts: Parts, config: Config, seconds: float, out: Path) -> Record
 def python_per_transfer_us(n_transfers: int = 5_000) -> float:
     """Measure what the Python around a real transfer costs, the system call left out."""
     with (
-        patch("smbus2.smbus2.ioctl", lambda *_: 0),
+        patch("smbus2.smbus2.ioctl", return_value=0),
         tempfile.NamedTemporaryFile() as file,
     ):
         bus = LinuxI2CBus(Path(file.name))
@@ -193,8 +195,9 @@ def stream_figures(run: Run, stream: str) -> StreamFigures:
     """Hold a stream against the chip's truth: everything from its first to its last sample."""
     collected = run.timeline.collected
     made = stamps(collected, stream)
-    truth = run.timeline.hardware.truth_ns(collected.specs[stream].kind)
-    errors_ns, n_expected = compare(made, truth)
+    spec = collected.specs[stream]
+    truth = run.timeline.hardware.truth_ns(spec.kind)
+    errors_ns, n_expected = compare(made, truth, in_order=spec.evidence == "fifo")
     age_ms = run.timeline.age_ms(stream, made)
     return StreamFigures(stream, n_expected, len(made), age_ms, rms_ms(errors_ns))
 
@@ -296,7 +299,7 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="The reference load in real time.")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each recording")
     parser.add_argument("--rounds", type=int, default=1, help="recordings of each load")
     parser.add_argument("--json", type=Path, metavar="PATH", help="where the JSON file goes")

@@ -32,9 +32,13 @@ def measure(rate_hz: float, refresh_hz: float, effective: float) -> dict[str, An
         Mlx90640("mlx90640", bus, clock, refresh_hz=refresh_hz),
     ]
     collected = run_bus(bus, devices, clock, DURATION_S)
-    truth = {"accel": motion.read_instants_ns(), "thermal": heat.subpage_middles_ns}
-    n_made = {name: compare(stamps(collected, name), truth[name])[1] for name in truth}
-    n_recorded = {name: collected.n_rows(name) for name in truth}
+    n_made = {
+        "accel": compare(stamps(collected, "accel"), motion.read_instants_ns(), in_order=True)[1],
+        "thermal": compare(stamps(collected, "thermal"), heat.subpage_middles_ns, in_order=False)[
+            1
+        ],
+    }
+    n_recorded = {name: collected.n_rows(name) for name in n_made}
     n_lost = sum(n_made.values()) - sum(n_recorded.values())
     return row(
         f"{rate_hz:g} Hz and {refresh_hz:g} subpages/s at {400 * effective:g} kHz",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -47,8 +48,7 @@ def _sleep_until_asked() -> None:
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
     late_ms: list[float] = []
-    os.set_blocking(sys.stdin.fileno(), False)
-    while sys.stdin.buffer.raw.read(1) is None:
+    while not select.select([sys.stdin], [], [], 0.0)[0]:
         began = time.perf_counter()
         time.sleep(NAP_S)
         late_ms.append((time.perf_counter() - began - NAP_S) * 1e3)

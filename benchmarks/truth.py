@@ -41,27 +41,27 @@ def stamps(collected: Collected, stream: str) -> Instants:
     return made
 
 
-def compare(made: Instants, truth: Instants) -> tuple[Instants, int]:
-    """Pair each stamp with the true instant nearest to it.
+def compare(made: Instants, truth: Instants, *, in_order: bool) -> tuple[Instants, int]:
+    """Pair each stamp with the true instant that it belongs to.
 
     Parameters
     ----------
     truth
-        Instants of what could be recorded, or of what was read from the chip: what was lost leaves
-        a hole there.
+        Instants of what was read from the chip, in this order (`in_order`): what was lost leaves a
+        hole there. Otherwise those of all that could be recorded; the nearest one counts.
 
     Returns
     -------
     errors_ns, n_expected
         Stamps less true instants, (n,); and how many samples there were from the first to the last.
     """
-    after = np.clip(np.searchsorted(truth, made), 1, len(truth) - 1)
-    nearest = after - (made - truth[after - 1] < truth[after] - made)
-    steps_ns = np.diff(truth[nearest[0] : nearest[-1] + 1])
+    places = np.arange(len(made))
+    if not in_order:
+        after = np.clip(np.searchsorted(truth, made), 1, len(truth) - 1)
+        places = after - (made - truth[after - 1] < truth[after] - made)
+    steps_ns = np.diff(truth[places[0] : places[-1] + 1])
     n_expected = int(np.rint(steps_ns / np.median(steps_ns)).sum()) + 1
-    if len(np.unique(nearest)) < len(made):
-        raise SystemExit("two stamps of one sample")
-    return made - truth[nearest], n_expected
+    return made - truth[places], n_expected
 
 
 def rms_ms(errors_ns: Instants) -> float:

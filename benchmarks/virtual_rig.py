@@ -22,9 +22,9 @@ START_NS = 1_000_000_000_000
 class Collected:
     """What the devices delivered."""
 
-    specs: dict[str, StreamSpec] = field(default_factory=dict)
-    blocks: dict[str, list[SampleBlock]] = field(default_factory=dict)
-    gaps: list[Gap] = field(default_factory=list)
+    specs: dict[str, StreamSpec] = field(default_factory=dict[str, StreamSpec])
+    blocks: dict[str, list[SampleBlock]] = field(default_factory=dict[str, list[SampleBlock]])
+    gaps: list[Gap] = field(default_factory=list[Gap])
 
     def take(self, output: DeviceOutput) -> None:
         """Keep a block or a gap."""

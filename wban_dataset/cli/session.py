@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +20,9 @@ from wban_dataset.recording.session import Session
 
 FAILURE = 1
 LOSSES = 3
+
+DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What values that nobody wrote lead to; what cannot be read at all `Session` tells by itself."""
 
 session_argument = click.argument("session", type=click.Path(exists=True, path_type=Path))
 
@@ -41,7 +46,7 @@ def inspect(session: Path, as_json: bool) -> None:
 
     An unsealed session is read straight from its journal.
     """
-    with Session.open(session) as opened:
+    with _opened(session) as opened:
         if as_json:
             click.echo(json.dumps(_as_dict(opened), default=_plain))
         else:
@@ -56,7 +61,7 @@ def verify(session: Path, as_json: bool) -> None:
 
     Exit codes: 0 intact and complete, 1 damaged, 3 intact but recorded with losses.
     """
-    with Session.open(session) as opened:
+    with _opened(session) as opened:
         report = opened.verify()
         n_lost = sum(int(quality["n_lost"]) for quality in opened.quality.values())
         lossy = n_lost > 0 or not opened.complete
@@ -96,7 +101,7 @@ def plot(session: Path, output: Path) -> None:
             f"drawing needs {error.name}, which is not installed; "
             "install it with: pip install 'wban[analysis]'."
         ) from error
-    with Session.open(session) as opened:
+    with _opened(session) as opened:
         try:
             save_overview(opened, output)
         except OSError as error:
@@ -104,6 +109,19 @@ def plot(session: Path, output: Path) -> None:
                 f"{output} cannot be written: {error.strerror}; choose another place with -o."
             ) from error
     click.echo(str(output))
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Session]:
+    """Open a session; what a file that is damaged inside leads to is a `SessionError` too."""
+    try:
+        with Session.open(path) as session:
+            yield session
+    except DAMAGE as error:
+        raise SessionError(
+            f"session {path}: it is damaged inside ({type(error).__name__}: {error}), expected a "
+            "sealed session as it was written. Restore it from a copy."
+        ) from error
 
 
 def _as_dict(session: Session) -> dict[str, Any]:
