@@ -139,8 +139,10 @@ def record(config: Config, seconds: float, out: Path) -> Run:
     elapsed_ns = (time.monotonic() - started) * 1e9
     main_ns = time.thread_time_ns() - began
     process_ns = time.process_time_ns() - process
-    assert isinstance(recorder.runner, ThreadedRunner)
-    cpu_ns = dict(recorder.runner.cpu_ns)
+    runner = recorder.runner
+    if not isinstance(runner, ThreadedRunner):
+        raise TypeError("the parts run in virtual time, expected real time")
+    cpu_ns = dict(runner.cpu_ns)
     bus_ns = sum(bus.simulation_thread_time_ns for bus in hardware.buses)
     (bus_thread,) = (part.name for part in parts.buses)
     cpu_ns[bus_thread] -= bus_ns
