@@ -26,7 +26,7 @@ from wban_collect.errors import (
 from wban_collect.frames import FrameWorker
 from wban_collect.housekeeping import Housekeeping
 from wban_collect.i2c import I2CBus
-from wban_collect.reservation import SpaceReservation
+from wban_collect.reservation import SpaceReservation, reserved_share
 from wban_collect.session_folder import (
     check_writable,
     create_folder,
@@ -305,7 +305,11 @@ class Recorder:
             segment_bytes=plan.segment_bytes,
             segment_ns=plan.segment_ns,
         )
-        self._reservation = SpaceReservation(folder / ".reserved") if plan.reserve else None
+        self._reservation = (
+            SpaceReservation(folder / ".reserved", reserved_share(header.gzip_level))
+            if plan.reserve
+            else None
+        )
         self.storage.open(journal, header, self._reservation)
         self.storage.put(self._parts.read_anchor())
         labels = self._parts.labels() or [

@@ -8,6 +8,15 @@ from pathlib import Path
 STEP_BYTES = 16 << 20
 
 
+def reserved_share(gzip_level: int) -> float:
+    """Bytes of the sealed file for each byte of the journal, at the most.
+
+    It holds the same samples, their stamps, and float32 copies on the common axis; measured at the
+    default load, 1.17 uncompressed.
+    """
+    return 1.25 if gzip_level == 0 else 1.15
+
+
 class SpaceReservation:
     """A file whose blocks are allocated as the journal grows, and given back before sealing.
 
@@ -16,11 +25,10 @@ class SpaceReservation:
     path
         Of the file; on the same file system as the session.
     factor
-        Bytes reserved for each byte of the journal. The sealed file holds the same samples, their
-        stamps, and float32 copies on the common axis.
+        Bytes reserved for each byte of the journal, see `reserved_share`.
     """
 
-    def __init__(self, path: Path, factor: float = 1.15) -> None:
+    def __init__(self, path: Path, factor: float) -> None:
         self._path = path
         self._factor = factor
         self._reserved_bytes = 0

@@ -6,7 +6,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from wban_collect.clock import Clock
@@ -64,13 +65,14 @@ class ThreadedRunner:
 
     def run_until(self, done: Callable[[], bool], poll_s: float = 0.05) -> None:
         """Return when `done()` holds; raises what a worker could not handle."""
-        for thread in self._threads:
-            if thread.ident is None:
-                thread.start()
-        while not done():
-            if self._failure is not None:
-                raise self._failure
-            self._stop.wait(poll_s)
+        with _before_ordinary_programs():
+            for thread in self._threads:
+                if thread.ident is None:
+                    thread.start()
+            while not done():
+                if self._failure is not None:
+                    raise self._failure
+                self._stop.wait(poll_s)
 
     def stop(self) -> None:
         """End all threads; a transfer under way is finished first."""
@@ -82,7 +84,6 @@ class ThreadedRunner:
                 thread.join(timeout=3.0)
 
     def _run(self, worker: Worker) -> None:
-        _go_before_ordinary_programs()
         try:
             while not self._stop.is_set():
                 worker.clock.sleep_until_ns(worker.next_due_ns())
@@ -131,16 +132,25 @@ class VirtualRunner:
         """Nothing runs between two calls."""
 
 
-def _go_before_ordinary_programs() -> None:
+@contextmanager
+def _before_ordinary_programs() -> Generator[None]:
     """Give this thread, and those that it starts, real-time priority where that is allowed.
 
     A thermal subpage takes more than a dozen transfers and is overwritten after one period; after
-    each of them a busy machine would let the thread wait for some milliseconds.
+    each of them a busy machine would let the bus's thread wait for some milliseconds. It must be
+    all threads, or one of ordinary priority is made to wait while it holds the interpreter's lock.
     """
     try:
+        before = os.sched_getscheduler(0), os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REAL_TIME_PRIORITY))
     except OSError as error:
         log.info("no real-time priority: %s", error.strerror)
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 def _next_instant_ns(worker: Worker) -> int:
