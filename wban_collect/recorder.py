@@ -156,6 +156,7 @@ class Recorder:
         self._streams_of: dict[str, set[str]] = {}
         self._progress = Progress()
         self._stop_reason = ""
+        self._delivering_since_ns = 0
         self._reservation: SpaceReservation | None = None
         self._held = ExitStack()
         self.storage = Storage(
@@ -292,6 +293,7 @@ class Recorder:
                 raise unusable(self._plan.out, error) from error
             raise StorageError(str(error)) from error
         self._progress.folder = folder
+        self._delivering_since_ns = self._parts.clock.monotonic_ns()
         return folder
 
     def _begin(self, folder: Path) -> None:
@@ -327,7 +329,7 @@ class Recorder:
     def _done(self) -> bool:
         self._show()
         duration_ns = self._plan.duration_ns
-        elapsed_ns = self._parts.clock.monotonic_ns() - self._progress.started_ns
+        elapsed_ns = self._parts.clock.monotonic_ns() - self._delivering_since_ns
         if duration_ns is not None and elapsed_ns >= duration_ns:
             self.stop("duration reached")
         if self._parts.ended():

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
 from wban_collect.assembly import Simulation, simulated_parts
-from wban_collect.config import Config
+from wban_collect.config import Config, to_toml
+from wban_collect.errors import ConfigError, StorageError
 from wban_collect.plan import Request, make_plan
 from wban_collect.recorder import Recorder
 from wban_collect.sealing import SealOutcome, seal_session
-from wban_collect.session_folder import new_session_id
+from wban_collect.session_folder import check_writable, new_session_id
 
 FIRST_DAY_NS = int(datetime(2026, 1, 5, 8, tzinfo=UTC).timestamp()) * 1_000_000_000
 """Simulated wall time at which the first participant begins; each next one a day later."""
@@ -25,6 +28,7 @@ DAY_NS = 86_400_000_000_000
 START_NS = 1_000_000_000_000
 ACTIVITY = "mixed"
 SEALED = "session.h5"
+STUDY_FILE = "study.json"
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,15 @@ def simulate_study(plan: StudyPlan, n_workers: int = 1) -> Iterator[StudySession
     """Record every participant; sessions that are sealed already are kept as they are.
 
     Yields each session as it is done, on `n_workers` processes in any order.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds a study that was made otherwise.
+    StorageError
+        If the folder cannot be written.
     """
+    _note_plan(plan)
     numbers = range(1, plan.n_subjects + 1)
     if n_workers == 1:
         yield from (simulate_participant(plan, number) for number in numbers)
@@ -66,6 +78,34 @@ def simulate_study(plan: StudyPlan, n_workers: int = 1) -> Iterator[StudySession
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _note_plan(plan: StudyPlan) -> None:
+    """Write down how the study is made, so that another one is never mixed into it."""
+    check_writable(plan.out, 0)
+    path = plan.out / STUDY_FILE
+    made = {
+        "activities": list(plan.activities),
+        "minutes": plan.duration_s / 60,
+        "seed": plan.seed,
+        "wban_version": version("wban"),
+        "configuration": to_toml(plan.config),
+    }
+    try:
+        if path.exists():
+            before = json.loads(path.read_text(encoding="utf-8"))
+            other = [key for key, value in made.items() if before.get(key) != value]
+            if other:
+                raise ConfigError(
+                    f"{plan.out} holds a study made with other {' and '.join(other)}; "
+                    "choose another folder with --out."
+                )
+            return
+        path.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"{path} cannot be used: {error}; choose another folder with --out."
+        ) from error
 
 
 def simulate_participant(plan: StudyPlan, number: int) -> StudySession:

@@ -55,13 +55,15 @@ def test_a_simulated_recording_is_sealed_whole_and_says_who_did_what(simulated):
         assert session.verify().ok
 
 
-def test_a_recording_in_virtual_time_is_as_long_as_was_asked_for(simulated):
+def test_every_stream_is_as_long_as_was_asked_for(simulated):
     with Session.open(simulated) as session:
         (label,) = session.labels
-        assert 5.0 <= (label.stop_ns - label.start_ns) / 1e9 < 5.2
-        accel = session.stream("accel").monotonic_ns
-        # The chips need their start-up times first, and a FIFO is emptied now and then.
-        assert 4.5 < (accel[-1] - accel[0]) / 1e9 < 5.2
+        # The duration counts from when all deliver; chips that were ready earlier have more.
+        assert 5.0 <= (label.stop_ns - label.start_ns) / 1e9 < 6.0
+        for name in session.streams:
+            stamps = session.stream(name).monotonic_ns
+            # A FIFO is emptied, and a subpage is ready, only now and then.
+            assert 4.7 < (stamps[-1] - stamps[0]) / 1e9 < 6.0
 
 
 def test_json_lines_name_the_folder_the_fsyncs_and_the_result(tmp_path):

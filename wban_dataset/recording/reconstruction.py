@@ -107,11 +107,10 @@ def _local_period_ns(monotonic_ns: NDArray[np.int64], row: int, nominal_ns: floa
 
 
 def _with_bounds(gap: Gap, before_ns: int, after_ns: int) -> Gap:
-    """Give bounds to a gap that was found by its numbers alone: the samples on both sides."""
-    if gap.start_ns or gap.stop_ns:
-        return gap
-    start_ns = before_ns or after_ns
-    return replace(gap, start_ns=start_ns, stop_ns=after_ns or start_ns)
+    """Keep a gap between the samples on both sides; they bound it where nothing else does."""
+    start_ns = max(gap.start_ns, before_ns) or after_ns
+    stop_ns = min(gap.stop_ns or after_ns, after_ns or gap.stop_ns) or start_ns
+    return replace(gap, start_ns=min(start_ns, stop_ns), stop_ns=stop_ns)
 
 
 def _shared(gaps: list[Gap], n_missing: int) -> list[Gap]:

@@ -21,7 +21,7 @@ from wban_dataset.recording.store import Table, Values
 
 T = TypeVar("T")
 
-READ_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError)
+READ_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
 """What h5py raises for a file whose inside is damaged, depending on where."""
 
 
