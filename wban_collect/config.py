@@ -265,9 +265,11 @@ def _check(config: Config, origin: str) -> None:
             "or a list of activities."
         )
     try:
-        config.activities()
+        activities = config.activities()
     except ValueError as error:
         raise ConfigError(f"{origin}: study.activities: {error}.") from error
+    if not activities:
+        raise ConfigError(f"{origin}: study.activities is empty, expected at least one activity.")
 
 
 def _motion_address(motion: MotionConfig) -> int:

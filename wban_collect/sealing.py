@@ -43,6 +43,11 @@ class SealOutcome:
         for name, n_rows in self.report["rows"].items():
             n_lost = self.report["n_lost"].get(name, 0)
             lines.append(f"  {name:12} {n_rows:9} samples, {n_lost} lost")
+        if self.report["recovered"]:
+            tail_s = self.report["lost_tail_ns"] / 1e9
+            lines.append(f"  cut off: up to {tail_s:.1f} s may be missing at its end")
+        elif not self.report["complete"]:
+            lines.append("  records of its journal were damaged: see 'wban-dataset inspect'")
         lines += [f"  {warning}" for warning in self.report["warnings"]]
         return "\n".join(lines)
 

@@ -18,6 +18,10 @@ from wban_dataset.recording.streams import Gap, SampleBlock, SessionHeader, Stre
 log = logging.getLogger(__name__)
 
 
+ONCE_ONLY = -1
+"""No segment: what describes the session stands in the journal once, and not far apart twice."""
+
+
 @dataclass
 class StreamCount:
     """What has happened to one stream since the recording began."""
@@ -92,7 +96,7 @@ class Storage:
         self._dirty = False
         self._sync_failed = False
         self._described: list[SessionHeader | StreamSpec] = []
-        self._described_in = 0
+        self._described_in = ONCE_ONLY
 
     def put(self, item: JournalItem) -> None:
         """Hand over an item; from any thread, at once."""
@@ -163,6 +167,8 @@ class Storage:
         self.fsync_ns.append(duration_ns)
         if not self._sync_failed:  # what an fsync has lost can never be acknowledged
             self._acknowledge(self._journal, duration_ns)
+        if self._described_in == ONCE_ONLY:
+            self._describe(self._journal)
         try:
             if self._reservation is not None:
                 self._reservation.grow(self.n_bytes)
@@ -218,7 +224,7 @@ class Storage:
             self._count(item, put_ns)
             if isinstance(item, (SessionHeader, StreamSpec)):
                 self._described.append(item)
-            if journal.written.segment != self._described_in:
+            if self._described_in not in (ONCE_ONLY, journal.written.segment):
                 self._describe(journal)
 
     def _append(self, journal: JournalWriter, item: JournalItem) -> None:

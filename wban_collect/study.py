@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from wban_collect.assembly import Simulation, simulated_parts
 from wban_collect.config import Config, to_toml
 from wban_collect.errors import ConfigError, StorageError
 from wban_collect.plan import Request, make_plan
-from wban_collect.recorder import Recorder
+from wban_collect.recorder import ORDERLY, Recorder
 from wban_collect.sealing import SealOutcome, seal_session
 from wban_collect.session_folder import check_writable, new_session_id
 
@@ -69,15 +70,24 @@ def simulate_study(plan: StudyPlan, n_workers: int = 1) -> Iterator[StudySession
     if n_workers == 1:
         yield from (simulate_participant(plan, number) for number in numbers)
         return
-    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_leave_ctrl_c) as pool:
         futures: list[Future[StudySession]] = [
             pool.submit(simulate_participant, plan, number) for number in numbers
         ]
         try:
             for future in as_completed(futures):
                 yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+def _leave_ctrl_c() -> None:
+    """Let the process that was started by hand answer Ctrl-C; it ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _note_plan(plan: StudyPlan) -> None:
@@ -116,7 +126,7 @@ def simulate_participant(plan: StudyPlan, number: int) -> StudySession:
     begin_ns = FIRST_DAY_NS + (number - 1) * DAY_NS
     day = datetime.fromtimestamp(begin_ns // 1_000_000_000, tz=UTC)
     folder = plan.out / f"{day:%Y%m%dT%H%M%SZ}_{subject}_{ACTIVITY}"
-    if (folder / SEALED).exists() and not (folder / "journal").exists():
+    if _is_whole(folder):
         return StudySession(subject, folder, None)
     shutil.rmtree(folder, ignore_errors=True)
     person = study_participant(plan.activities, plan.duration_s, plan.seed, number)
@@ -145,5 +155,20 @@ def simulate_participant(plan: StudyPlan, number: int) -> StudySession:
         host="simulated",
         folder=folder.name,
     )
-    Recorder(parts, make_plan(request, plan.config, parts.clock)).run()
-    return StudySession(subject, folder, seal_session(folder))
+    recorder = Recorder(parts, make_plan(request, plan.config, parts.clock))
+    recorder.run()
+    outcome = seal_session(folder)
+    if recorder.stop_reason not in ORDERLY:
+        raise StorageError(
+            f"{folder} ended before its time: {recorder.stop_reason}. Free some space, then run "
+            "the same command again: it goes on with this person."
+        )
+    return StudySession(subject, folder, outcome)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether an earlier run has recorded this person to the end."""
+    if not (folder / SEALED).exists():
+        return False
+    report = seal_session(folder).report
+    return bool(report["complete"]) and report["end_reason"] in ORDERLY

@@ -12,7 +12,7 @@ from wban_collect.simulation.mlx90640 import SimulatedMlx90640
 from wban_collect.simulation.mlx90640_eeprom import read_parameters, synthesise
 from wban_dataset.recording.thermal import Calibration
 
-MELEXIS = Path(__file__).parents[2] / "../shared/data/mlx90640/melexis_example.json"
+MELEXIS = Path(__file__).parents[1] / "data" / "mlx90640" / "melexis_example.json"
 MS = 1_000_000
 BYTE_400_KHZ_NS = 22_500.0
 BYTE_1_MHZ_NS = 9_000.0

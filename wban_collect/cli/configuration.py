@@ -71,9 +71,18 @@ def init(path: Path, force: bool) -> None:
 def check(config_path: Path | None) -> None:
     """Check a configuration; say its streams and how fast it fills the disk."""
     config = configured(config_path)
+    _check_with_the_drivers(config)
     click.echo(f"ok: streams {', '.join(stream_names(config))}")
     click.echo(f"activities: {', '.join(config.activities())}")
     click.echo(capacity(config, Path(config.storage.out)))
+
+
+def _check_with_the_drivers(config: Config) -> None:
+    """Refuse what no chip can do: the drivers know their rates and addresses."""
+    from wban_collect.assembly import Simulation, simulated_parts
+    from wban_collect.simulation.people import one_activity
+
+    simulated_parts(config, Simulation(one_activity("sitting", 1), seed=1, start_ns=0))
 
 
 @config_group.command()

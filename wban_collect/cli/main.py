@@ -51,3 +51,8 @@ def main() -> None:
     except WbanError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(FAILURE)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        reason = (error.strerror or str(error)).lower()
+        click.echo(f"Error: {where}{reason}; check the path and its permissions.", err=True)
+        sys.exit(FAILURE)

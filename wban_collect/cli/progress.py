@@ -134,7 +134,7 @@ class ProgressDisplay:
             age_s = (progress.now_ns - count.newest_ns) / 1e9
             table.add_row(
                 name,
-                f"{self._rate_hz(name, progress.now_ns, count.n_rows):.1f}",
+                f"{self._rate_hz(name, count.newest_ns, count.n_rows):.1f}",
                 str(count.n_rows),
                 str(count.n_acknowledged),
                 Text(str(count.n_lost), style="bold red" if count.n_lost else ""),
@@ -145,11 +145,11 @@ class ProgressDisplay:
             table.add_row(Text(name, style="red"), Text(str(error), style="red", overflow="fold"))
         return table
 
-    def _rate_hz(self, stream: str, now_ns: int, n_rows: int) -> float:
-        """Rate over the last few seconds."""
+    def _rate_hz(self, stream: str, newest_ns: int, n_rows: int) -> float:
+        """Rate over the last few seconds of samples, whenever they were written."""
         history = self._history.setdefault(stream, [])
-        history.append((now_ns, n_rows))
-        while len(history) > 2 and now_ns - history[0][0] > RATE_OVER_S * 1e9:
+        history.append((newest_ns, n_rows))
+        while len(history) > 2 and newest_ns - history[0][0] > RATE_OVER_S * 1e9:
             history.pop(0)
-        elapsed_ns = now_ns - history[0][0]
+        elapsed_ns = newest_ns - history[0][0]
         return (n_rows - history[0][1]) * 1e9 / elapsed_ns if elapsed_ns else 0.0

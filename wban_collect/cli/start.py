@@ -176,8 +176,8 @@ def _seed(options: Options, config: Config) -> int:
 
 @contextmanager
 def _stopped_by_signals(recorder: Recorder) -> Generator[None]:
-    """End the recording in order on Ctrl-C and SIGTERM."""
-    wanted = (signal.SIGINT, signal.SIGTERM)
+    """End the recording in order on Ctrl-C, SIGTERM and a closed terminal."""
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         recorder.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -17,6 +18,8 @@ from wban_collect.study import StudyPlan, StudySession, simulate_study
 from wban_dataset.recording.activities import PRESETS
 
 LOSSES = 3
+STOPPED = 130
+"""What a shell gives a command that Ctrl-C has ended."""
 
 
 @click.command(
@@ -72,6 +75,8 @@ def simulate_study_command(
     plan = StudyPlan(
         configured(config_path), PRESETS[activities], subjects, minutes * 60, out, seed
     )
+    if not math.isfinite(minutes):
+        raise click.BadParameter("expected a number of minutes, e.g. 20.", param_hint="--minutes")
     begun_s = time.monotonic()
     sessions = _with_progress(plan, min(workers, subjects), as_json)
     elapsed_s = time.monotonic() - begun_s
@@ -79,8 +84,9 @@ def simulate_study_command(
     if not as_json:
         times = len(recorded) * minutes * 60 / elapsed_s
         kept = len(sessions) - len(recorded)
-        note = f", {kept} were there already" if kept else ""
-        click.echo(f"{len(recorded)} sessions in {out}{note}; {times:.0f} times real time.")
+        note = f"; {kept} were there already" if kept else ""
+        speed = f", {times:.0f} times real time" if recorded else ""
+        click.echo(f"{out}: {len(recorded)} recorded{speed}{note}.")
         click.echo(f"Next: wban-dataset plot {sessions[0].folder} -o overview.png")
     sys.exit(LOSSES if any(outcome.exit_code for outcome in recorded) else 0)
 
@@ -91,10 +97,19 @@ def _with_progress(plan: StudyPlan, n_workers: int, as_json: bool) -> list[Study
     sessions: list[StudySession] = []
     with Progress(*columns, console=console, transient=True, disable=as_json) as progress:
         task = progress.add_task("", total=plan.n_subjects)
-        for session in simulate_study(plan, n_workers):
-            sessions.append(session)
-            progress.advance(task)
-            if as_json:
-                report = session.outcome.report if session.outcome else {"kept": True}
-                click.echo(json.dumps({"session": str(session.folder), **report}))
+        try:
+            for session in simulate_study(plan, n_workers):
+                sessions.append(session)
+                progress.advance(task)
+                if as_json:
+                    report = session.outcome.report if session.outcome else {"kept": True}
+                    click.echo(json.dumps({"session": str(session.folder), **report}))
+        except KeyboardInterrupt:
+            progress.stop()
+            click.echo(
+                f"Stopped: {len(sessions)} of {plan.n_subjects} sessions are done and kept; "
+                "the same command goes on with the others.",
+                err=True,
+            )
+            sys.exit(STOPPED)
     return sorted(sessions, key=lambda session: session.subject)

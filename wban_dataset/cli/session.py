@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from wban_dataset.recording.errors import SessionError
+from wban_dataset.recording.errors import SealingError, SessionError
+from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.session import Session
 
 FAILURE = 1
 LOSSES = 3
+ORDERLY = ("asked to stop", "duration reached", "source ended")
+"""Reasons to end, as the recorder writes them, that mean that all that was wanted is there."""
 
 DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """What values that nobody wrote lead to; what cannot be read at all `Session` tells by itself."""
@@ -28,7 +31,7 @@ session_argument = click.argument("session", type=click.Path(exists=True, path_t
 
 QUALITY = {
     "rate Hz": ("effective_rate_hz", "{:.3f}", 1.0),
-    "jitter p50 ms": ("jitter_p50_ns", "{:.3f}", 1e-6),
+    "latency p50 ms": ("jitter_p50_ns", "{:.3f}", 1e-6),
     "p99 ms": ("jitter_p99_ns", "{:.3f}", 1e-6),
     "gaps": ("n_gaps", "{:.0f}", 1.0),
     "lost": ("n_lost", "{:.0f}", 1.0),
@@ -65,10 +68,21 @@ def verify(session: Path, as_json: bool) -> None:
         report = opened.verify()
         n_lost = sum(int(quality["n_lost"]) for quality in opened.quality.values())
         lossy = n_lost > 0 or not opened.complete
+        found = {
+            "ok": report.ok,
+            "problems": report.problems,
+            "n_lost": n_lost,
+            "complete": bool(opened.complete),
+            "recovered": bool(opened.recovered),
+            "lost_tail_ns": int(opened.lost_tail_ns),
+            "end_reason": str(opened.attributes["end_reason"]),
+        }
+        note = f"; {n_lost} samples were lost while recording" if n_lost else ""
+        if opened.recovered:
+            note += f"; cut off: up to {opened.lost_tail_ns / 1e9:.1f} s may be missing at its end"
     if as_json:
-        click.echo(json.dumps({"ok": report.ok, "problems": report.problems, "n_lost": n_lost}))
+        click.echo(json.dumps(found, default=_plain))
     elif report.ok:
-        note = f"; {n_lost} samples were lost while recording" if lossy else ""
         click.echo(
             f"{report.path}: intact, {report.n_datasets} datasets, {report.n_bytes / 1e6:.1f} MB"
             + note
@@ -159,7 +173,7 @@ def _show(session: Session) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     origin = f", replayed from {session.replay_source}" if session.replay_source else ""
     kind = "simulated" if session.simulated else "recorded"
-    state = "complete" if session.complete else "recovered" if session.recovered else "with losses"
+    state = _state(session)
     sealed = "sealed" if session.is_sealed else "not sealed yet"
     console.print(
         f"[bold]{session.subject}[/bold]  {session.activity}  {session.start_utc or 'date unknown'}"
@@ -173,6 +187,25 @@ def _show(session: Session) -> None:
     console.print(_streams_table(session))
     _show_labels(session, console)
     _show_gaps(session, console)
+
+
+def _state(session: Session) -> str:
+    """How the recording ended, in a word."""
+    if session.recovered:
+        return "being recorded now" if _in_use(session.path) else "recovered"
+    reason = str(session.attributes["end_reason"])
+    if reason not in ORDERLY:
+        return f"ended before its time: {reason}"
+    return "complete" if session.complete else "with losses"
+
+
+def _in_use(path: Path) -> bool:
+    """Whether a recorder or a sealing process holds the session's folder."""
+    try:
+        with locked(path if path.is_dir() else path.parent):
+            return False
+    except SealingError:
+        return True
 
 
 def _streams_table(session: Session) -> Table:

@@ -193,8 +193,9 @@ def _draw_signal(session: Session, name: str, time: TimeAxis, axes: Axes, scale:
             fontweight="bold", transform=scale.transAxes,
         )  # fmt: skip
     _shade_gaps(session, name, time, axes)
-    title = SIGNAL_NAMES[stream.kind]
-    axes.set_ylabel(title if name == stream.kind else f"{name}\n{title}")
+    axes.set_ylabel(SIGNAL_NAMES[stream.kind])
+    if name != stream.kind:
+        axes.set_title(name, loc="left", pad=2)
     axes.margins(y=0.08)
 
 
@@ -202,7 +203,7 @@ def _draw_thermal(session: Session, name: str, time: TimeAxis, axes: Axes, scale
     stream = session.stream(name)
     pictures, instants_s = _pictures(stream, time)
     least, greatest = np.nanpercentile(pictures, [0.5, 99.8]) if pictures else (0.0, 1.0)
-    _film_strip(axes, time, pictures, instants_s, THERMAL_COLOURS, float(least), float(greatest))
+    _film_strip(axes, pictures, instants_s, THERMAL_COLOURS, float(least), float(greatest))
     _shade_gaps(session, name, time, axes)
     axes.set_ylabel("thermal" if name == "thermal" else name, rotation=0, ha="right", va="center")
     scale.set_axis_on()
@@ -213,7 +214,7 @@ def _draw_thermal(session: Session, name: str, time: TimeAxis, axes: Axes, scale
 
 def _draw_infrared(session: Session, name: str, time: TimeAxis, axes: Axes, _scale: Axes) -> None:
     pictures, instants_s = _pictures(session.stream(name), time)
-    _film_strip(axes, time, pictures, instants_s, "gray", 0, 255)
+    _film_strip(axes, pictures, instants_s, "gray", 0, 255)
     _shade_gaps(session, name, time, axes)
     axes.set_ylabel("infrared" if name == "infrared" else name, rotation=0, ha="right", va="center")
 
@@ -230,7 +231,6 @@ def _pictures(stream: Stream, time: TimeAxis) -> tuple[list[NDArray[Any]], list[
 
 def _film_strip(
     axes: Axes,
-    time: TimeAxis,
     pictures: list[NDArray[Any]],
     instants_s: list[float],
     colours: str,
@@ -239,8 +239,8 @@ def _film_strip(
 ) -> None:
     """Pictures side by side, each marked on the axis at its instant."""
     width = 1.0 / N_PICTURES
-    for picture, instant_s in zip(pictures, instants_s, strict=True):
-        left = min(max(instant_s / time.duration_s - width / 2, 0.0), 1.0 - width)
+    for number, (picture, instant_s) in enumerate(zip(pictures, instants_s, strict=True)):
+        left = (number + 0.5) / len(pictures) - width / 2
         frame = axes.inset_axes((left + 0.002, 0.06, width - 0.004, 0.94))
         frame.imshow(
             picture,

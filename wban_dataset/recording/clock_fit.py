@@ -113,12 +113,15 @@ class _Bounds:
         newest = evidence.newest_index[reads]
         start_ns, has_edge = evidence.read_start_ns[reads], evidence.has_edge[reads]
         absent = newest + 1 if evidence.kind == "fifo" else newest
-        known = start_ns > 0
+        last = int(evidence.first_index[stop - 1] + evidence.n[stop - 1] - 1)
+        # That a sample was not there yet says little if it never came: perhaps the chip had
+        # stopped. A lone read has nothing better.
+        known = (start_ns > 0) & ((absent <= last) | (stop - start == 1))
         n_edges = int(has_edge.sum())
         return cls(
             period_ns=evidence.period_ns,
             first=int(evidence.first_index[start]),
-            last=int(evidence.first_index[stop - 1] + evidence.n[stop - 1] - 1),
+            last=last,
             reach=int(newest.max()) + 1,
             upper=_by_index(newest, evidence.read_end_ns[reads]),
             lower=_by_index(absent[known], start_ns[known]),

@@ -210,13 +210,14 @@ def end_ns(index: JournalIndex, newest_stamps_ns: Iterable[int]) -> int:
 
 
 def final_labels(labels: Iterable[Label], ended_ns: int) -> list[Label]:
-    """Labels as they ended: a later record of the same span replaces the earlier, none runs on."""
+    """Labels as they ended: a later record replaces an earlier, none outlasts the recording."""
     newest: dict[tuple[int, str, str], Label] = {}
     for label in labels:
         newest[label.start_ns, label.label, label.annotator] = label
     ended = [
-        label if label.stop_ns else replace(label, stop_ns=max(ended_ns, label.start_ns))
+        replace(label, stop_ns=min(label.stop_ns or ended_ns, ended_ns))
         for label in newest.values()
+        if label.start_ns < ended_ns
     ]
     return sorted(ended, key=lambda label: (label.start_ns, label.stop_ns, label.label))
 

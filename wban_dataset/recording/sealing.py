@@ -55,6 +55,8 @@ class SealReport:
 
     Attributes
     ----------
+    end_reason
+        Why the recording ended, as it says itself; "" where it was cut off.
     rows, n_lost
         Samples in the file, and samples known to be lost, by stream.
     was_sealed
@@ -69,6 +71,7 @@ class SealReport:
     n_gaps: int
     complete: bool
     recovered: bool
+    end_reason: str
     lost_tail_ns: int
     journal_bytes: int
     file_bytes: int
@@ -224,6 +227,7 @@ def _report(
             n_gaps=len(store.table("gaps")["start_ns"]),
             complete=bool(root["complete"]),
             recovered=bool(root["recovered"]),
+            end_reason=str(root["end_reason"]),
             lost_tail_ns=int(root["lost_tail_ns"]),
             journal_bytes=journal_bytes,
             file_bytes=path.stat().st_size,
@@ -259,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         report = seal(arguments.directory, progress=_write_progress if arguments.progress else None)
-    except RecordingError as error:
+    except (RecordingError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILED
     plain = {**dataclasses.asdict(report), "path": str(report.path), "clean": report.clean}

@@ -27,6 +27,8 @@ COUNT = 9.80665 / 256
 class CountingWorld:
     """Acceleration along x grows by one count of 1/256 g every 10 ms; turning at 1 rad/s."""
 
+    end_ns = None
+
     def begin(self, start_ns: int) -> None:
         """Time needs no zero here."""
 
