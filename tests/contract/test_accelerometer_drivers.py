@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.contract.driver_rig import SECOND, DriverRig
 from wban_collect.clock import VirtualClock
 from wban_collect.devices.adxl345 import Adxl345
 from wban_collect.devices.mpu6050 import Mpu6050
@@ -23,7 +23,6 @@ from wban_dataset.recording.evidence import Evidence
 from wban_dataset.recording.streams import Gap, SampleBlock
 from wban_dataset.recording.timebase import fit
 
-SECOND = 1_000_000_000
 START_NS = 1_000 * SECOND
 IDLE_CORE = 0.4
 """Share of 400 kHz that a Pi 4 really gives while its core idles: 160 kHz."""
@@ -46,48 +45,17 @@ class SwayingWorld:
         return np.array([1.0, 2.0, 3.0]) * np.cos(np.array([0.9, 1.3, 0.5]) * t)
 
 
-@dataclass
-class Rig:
-    """A driver, its simulated chip, and the loop that a bus thread runs."""
-
-    device: Adxl345 | Mpu6050
-    chip: SimulatedAdxl345 | SimulatedMpu6050
-    bus: SimulatedI2CBus
-    clock: VirtualClock
-    outputs: list[SampleBlock | Gap] = field(default_factory=list)
-    longest_hold_ns: int = 0
-
-    def start(self) -> None:
-        self.take(self.device.start())
-
-    def record(self, duration_s: float) -> None:
-        end_ns = self.clock.monotonic_ns() + int(duration_s * SECOND)
-        while self.device.next_due_ns() < end_ns:
-            self.clock.sleep_until_ns(self.device.next_due_ns())
-            self.take(self.device.read())
-
-    def take(self, steps: Iterator[Any]) -> None:
-        while True:
-            begin_ns = self.clock.monotonic_ns()
-            try:
-                step = next(steps)
-            except StopIteration:
-                return
-            finally:
-                hold_ns = self.clock.monotonic_ns() - begin_ns
-                self.longest_hold_ns = max(self.longest_hold_ns, hold_ns)
-            if step is not None:
-                self.outputs.append(step)
-            self.clock.sleep_until_ns(self.device.next_due_ns())
+class Rig(DriverRig):
+    """The rig of an accelerometer."""
 
     def blocks(self, stream: str = "accel") -> list[SampleBlock]:
-        return [o for o in self.outputs if isinstance(o, SampleBlock) and o.stream == stream]
+        return super().blocks(stream)
 
     def gaps(self, stream: str = "accel") -> list[Gap]:
-        return [o for o in self.outputs if isinstance(o, Gap) and o.stream == stream]
+        return super().gaps(stream)
 
     def counts(self, stream: str = "accel") -> NDArray[np.int16]:
-        return np.concatenate([block.data for block in self.blocks(stream)])
+        return super().counts(stream)
 
     def latched_ns(self, n: int) -> NDArray[np.int64]:
         """True instants of the first n samples that went into the FIFO since the last start."""

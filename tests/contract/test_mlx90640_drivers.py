@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.contract.driver_rig import SECOND, DriverRig
 from wban_collect.clock import VirtualClock
 from wban_collect.devices.mlx90640 import Mlx90640
 from wban_collect.devices.mlx90640_adafruit import AdafruitMlx90640, load_library
@@ -23,7 +23,6 @@ from wban_dataset.recording.streams import Gap, SampleBlock
 from wban_dataset.recording.thermal import Calibration
 from wban_dataset.recording.timebase import StampInputs, stamp
 
-SECOND = 1_000_000_000
 START_NS = 1_000 * SECOND
 PERIOD_NS = 125_000_000
 IDLE_CORE = 0.4
@@ -39,47 +38,17 @@ class Room:
         return self.scene_c
 
 
-@dataclass
-class Rig:
-    """A driver, its simulated chip, and the loop that a bus thread runs."""
+class Rig(DriverRig):
+    """The rig of a thermal camera."""
 
-    device: Mlx90640
-    chip: SimulatedMlx90640
-    bus: SimulatedI2CBus
-    clock: VirtualClock
-    outputs: list[SampleBlock | Gap] = field(default_factory=list)
-    longest_hold_ns: int = 0
+    def blocks(self, stream: str = "thermal") -> list[SampleBlock]:
+        return super().blocks(stream)
 
-    def start(self) -> None:
-        self.take(self.device.start())
-
-    def record(self, duration_s: float) -> None:
-        end_ns = self.clock.monotonic_ns() + int(duration_s * SECOND)
-        while self.device.next_due_ns() < end_ns:
-            self.clock.sleep_until_ns(self.device.next_due_ns())
-            self.take(self.device.read())
-
-    def take(self, steps: Iterator[Any]) -> None:
-        while True:
-            begin_ns = self.clock.monotonic_ns()
-            try:
-                step = next(steps)
-            except StopIteration:
-                return
-            finally:
-                hold_ns = self.clock.monotonic_ns() - begin_ns
-                self.longest_hold_ns = max(self.longest_hold_ns, hold_ns)
-            if step is not None:
-                self.outputs.append(step)
-
-    def blocks(self) -> list[SampleBlock]:
-        return [output for output in self.outputs if isinstance(output, SampleBlock)]
-
-    def gaps(self) -> list[Gap]:
-        return [output for output in self.outputs if isinstance(output, Gap)]
+    def gaps(self, stream: str = "thermal") -> list[Gap]:
+        return super().gaps(stream)
 
     def raw(self) -> NDArray[np.uint16]:
-        return np.concatenate([block.data for block in self.blocks()])
+        return self.counts("thermal")
 
     def ready_ns(self) -> NDArray[np.int64]:
         """True instants at which the delivered subpages were ready: the last that ended in time."""
