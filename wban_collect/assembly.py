@@ -14,7 +14,14 @@ import numpy as np
 from wban_collect.bus import RetryingBus
 from wban_collect.clock import Clock, SystemClock, VirtualClock
 from wban_collect.clock_sources import read_anchor
-from wban_collect.config import Config, InfraredConfig, MotionConfig, ThermalConfig, stream_name
+from wban_collect.config import (
+    Config,
+    InfraredConfig,
+    MotionConfig,
+    ThermalConfig,
+    i2c_address,
+    stream_name,
+)
 from wban_collect.device import BusDevice, FrameDevice
 from wban_collect.devices import DEVICE_CLASSES
 from wban_collect.errors import ConfigError, DeviceError
@@ -24,8 +31,6 @@ from wban_collect.recorder import BusPart, CameraPart, Parts
 from wban_collect.simulation import SIMULATED_CLASSES
 from wban_collect.simulation.world import World
 from wban_dataset.recording.streams import ClockAnchor, Label
-
-DEFAULT_ADDRESSES = {"mpu6050": 0x68, "adxl345": 0x53}
 
 LARGEST_CLOCK_ERROR = {"mpu6050": 0.01, "adxl345": 0.03, "mlx90640": 0.02, "camera": 0.0001}
 """Oscillator errors that simulated chips draw from, as fractions of the rate."""
@@ -154,7 +159,7 @@ def _refuse_kernel_drivers(config: Config, number: int, bus: LinuxI2CBus) -> Non
     """Two masters of one chip disturb each other: the kernel's driver and this program."""
     entries = (*config.motion, *config.thermal)
     for entry in (entry for entry in entries if entry.bus == number):
-        address = entry.address or DEFAULT_ADDRESSES[entry.driver]
+        address = i2c_address(entry)
         driver = bus.kernel_driver(address)
         if driver is not None:
             raise DeviceError(
@@ -165,9 +170,8 @@ def _refuse_kernel_drivers(config: Config, number: int, bus: LinuxI2CBus) -> Non
 
 
 def _motion(entry: MotionConfig, bus: I2CBus, clock: Clock, edges: EdgeSource | None) -> BusDevice:
-    address = entry.address or DEFAULT_ADDRESSES[entry.driver]
     settings: dict[str, Any] = {
-        "address": address,
+        "address": i2c_address(entry),
         "sampling_rate_hz": entry.sampling_rate_hz,
         "placement": entry.placement,
         "mounting": tuple(value for row in entry.mounting for value in row),
@@ -251,9 +255,8 @@ def _simulated_chips(
     for index, entry in enumerate(entries):
         seed = simulation.seed + 100 * number + index
         driver = entry.driver.removesuffix("-adafruit")
-        address = entry.address or DEFAULT_ADDRESSES[driver]
         settings: dict[str, Any] = {
-            "address": address,
+            "address": i2c_address(entry),
             "clock_error": _clock_error(driver, simulation, 100 * number + index),
         }
         if driver == "mlx90640":

@@ -7,6 +7,9 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
+VIRTUAL_START_NS = 1_000_000_000_000
+"""Monotonic time at which a recording in virtual time begins."""
+
 
 class Clock(Protocol):
     """A source of monotonic time. The recorder never asks another."""

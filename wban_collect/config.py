@@ -23,6 +23,8 @@ Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[fl
 Matrix2x3 = tuple[tuple[float, float, float], tuple[float, float, float]]
 IDENTITY: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
+DEFAULT_ADDRESSES = {"mpu6050": 0x68, "adxl345": 0x53}
+
 BusNumber = Annotated[int, Meta(ge=0, le=99)]
 Address = Annotated[int, Meta(ge=0x08, le=0x77)]
 StreamName = Annotated[str, Meta(pattern=r"^([a-z][a-z0-9_]{0,30})?$")]
@@ -223,6 +225,11 @@ def stream_names(config: Config) -> list[str]:
     return names
 
 
+def i2c_address(entry: MotionConfig | ThermalConfig) -> int:
+    """Address of a chip: the configured one, or the one that its kind has by default."""
+    return entry.address or DEFAULT_ADDRESSES[entry.driver]
+
+
 def stream_name(device_name: str, kind: str) -> str:
     """Name of a device's stream: ``accel``, or ``wrist_accel`` for a device named ``wrist``."""
     return f"{device_name}_{kind}" if device_name else kind
@@ -250,8 +257,7 @@ def _check(config: Config, origin: str) -> None:
                 f"{origin}: infrared[{number}].rule is {infrared.rule!r}, "
                 "expected 'every frame', 'every 10 s' or 'on change'."
             )
-    addresses = [(m.bus, m.address or _motion_address(m)) for m in config.motion]
-    addresses += [(t.bus, t.address) for t in config.thermal]
+    addresses = [(e.bus, i2c_address(e)) for e in (*config.motion, *config.thermal)]
     for bus, address in addresses:
         if addresses.count((bus, address)) > 1:
             raise ConfigError(
@@ -270,10 +276,6 @@ def _check(config: Config, origin: str) -> None:
         raise ConfigError(f"{origin}: study.activities: {error}.") from error
     if not activities:
         raise ConfigError(f"{origin}: study.activities is empty, expected at least one activity.")
-
-
-def _motion_address(motion: MotionConfig) -> int:
-    return 0x68 if motion.driver == "mpu6050" else 0x53
 
 
 def _without_none(value: Any) -> Any:

@@ -32,6 +32,7 @@ class FrameWorker:
         self._started = False
         self._ever_started = False
         self._retry_at_ns = clock.monotonic_ns()
+        self._introduced = False
         self._last_error: Exception | None = None
 
     def next_due_ns(self) -> int:
@@ -65,12 +66,15 @@ class FrameWorker:
             self._started = False
 
     def _start(self) -> None:
+        self._introduced = False
         self._device.start(self._deliver_after_spec)
         self._started = self._ever_started = True
 
     def _deliver_after_spec(self, output: DeviceOutput) -> None:
         """Announce the stream before its first frame, from whichever thread brings it."""
-        self._on_started(self._device)
+        if not self._introduced:
+            self._on_started(self._device)
+            self._introduced = True
         self._deliver(output)
 
     def _put_off(self, error: Exception) -> None:

@@ -39,6 +39,7 @@ from wban_collect.worker import ThreadedRunner, VirtualRunner, Worker
 from wban_dataset.recording.errors import SealingError
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.journal import JournalWriter, sync_directory
+from wban_dataset.recording.layout import JOURNAL_NAME, RESERVATION_NAME
 from wban_dataset.recording.streams import (
     ClockAnchor,
     Label,
@@ -58,9 +59,6 @@ HOPELESS = (DeviceNotFoundError, BusPermissionError, CameraStackError)
 
 
 DISK_FULL = "disk full"
-
-ORDERLY = ("asked to stop", "duration reached", "source ended")
-"""Reasons to end that mean that everything that was wanted is there."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,6 @@ class Plan:
     segment_ns: int = 60_000_000_000
     queue_bytes: int = 64 << 20
     keep_free_bytes: int = 200_000_000
-    reserve: bool = True
 
 
 @dataclass
@@ -192,7 +189,7 @@ class Recorder:
 
     @property
     def stop_reason(self) -> str:
-        """Why the recording ended: one of `ORDERLY`, or what went wrong."""
+        """Why the recording ended: one of `ORDERLY_ENDS`, or what went wrong."""
         return self._stop_reason
 
     def stop(self, reason: str = "asked to stop") -> None:
@@ -302,15 +299,13 @@ class Recorder:
         self._held.enter_context(locked(folder))
         sync_directory(plan.out)
         journal = JournalWriter(
-            folder / "journal",
+            folder / JOURNAL_NAME,
             hashlib.blake2b(header.session_id.encode(), digest_size=16).digest(),
             segment_bytes=plan.segment_bytes,
             segment_ns=plan.segment_ns,
         )
-        self._reservation = (
-            SpaceReservation(folder / ".reserved", reserved_share(header.gzip_level))
-            if plan.reserve
-            else None
+        self._reservation = SpaceReservation(
+            folder / RESERVATION_NAME, reserved_share(header.gzip_level)
         )
         self.storage.open(journal, header, self._reservation)
         self.storage.put(self._parts.read_anchor())

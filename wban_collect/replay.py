@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from wban_collect.config import DEFAULT_LOAD, Config
 from wban_collect.errors import ConfigError
 from wban_collect.simulation.replay import ReplayWorld
-
-SESSION_FILE = "session.h5"
+from wban_dataset.recording.layout import FILE_NAME
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def open_replay(path: Path, recording: str | None) -> ReplaySource:
         If there is no such recording, or it cannot be read.
     """
     try:
-        if path.name == SESSION_FILE or (path / SESSION_FILE).exists():
+        if path.name == FILE_NAME or (path / FILE_NAME).exists():
             world = _session_world(path)
         else:
             world = ReplayWorld.open(path, recording)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wban_collect.errors import StorageError
+from wban_dataset.recording.layout import JOURNAL_NAME
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def seal_session(folder: Path, on_progress: Callable[[float], None] | None = Non
 
 def _why_not(folder: Path, exit_code: int, complaint: str) -> str:
     """Say in a sentence or two why a session was not sealed."""
-    if not (folder / "journal").is_dir():
+    if not (folder / JOURNAL_NAME).is_dir():
         return complaint
     if exit_code < 0:
         complaint = f"the sealing process was ended by signal {-exit_code}."

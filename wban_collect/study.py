@@ -15,20 +15,21 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from wban_collect.assembly import Simulation, simulated_parts
+from wban_collect.clock import VIRTUAL_START_NS
 from wban_collect.config import Config, to_toml
 from wban_collect.errors import ConfigError, StorageError
 from wban_collect.plan import Request, make_plan
-from wban_collect.recorder import ORDERLY, Recorder
+from wban_collect.recorder import Recorder
 from wban_collect.sealing import SealOutcome, seal_session
 from wban_collect.session_folder import check_writable, new_session_id
+from wban_dataset.recording.layout import FILE_NAME
+from wban_dataset.recording.streams import ORDERLY_ENDS
 
 FIRST_DAY_NS = int(datetime(2026, 1, 5, 8, tzinfo=UTC).timestamp()) * 1_000_000_000
 """Simulated wall time at which the first participant begins; each next one a day later."""
 
 DAY_NS = 86_400_000_000_000
-START_NS = 1_000_000_000_000
 ACTIVITY = "mixed"
-SEALED = "session.h5"
 STUDY_FILE = "study.json"
 
 
@@ -130,7 +131,7 @@ def simulate_participant(plan: StudyPlan, number: int) -> StudySession:
         return StudySession(subject, folder, None)
     shutil.rmtree(folder, ignore_errors=True)
     person = study_participant(plan.activities, plan.duration_s, plan.seed, number)
-    person.begin(START_NS)
+    person.begin(VIRTUAL_START_NS)
     identity = hashlib.blake2b(f"{plan.seed} {number}".encode(), digest_size=16).digest()
     parts = simulated_parts(
         plan.config,
@@ -138,7 +139,7 @@ def simulate_participant(plan: StudyPlan, number: int) -> StudySession:
             person,
             1000 * plan.seed + number,
             plan.config.simulation.chip_errors,
-            START_NS,
+            VIRTUAL_START_NS,
             begin_ns,
             label_source="live",
         ),
@@ -158,7 +159,7 @@ def simulate_participant(plan: StudyPlan, number: int) -> StudySession:
     recorder = Recorder(parts, make_plan(request, plan.config, parts.clock))
     recorder.run()
     outcome = seal_session(folder)
-    if recorder.stop_reason not in ORDERLY:
+    if recorder.stop_reason not in ORDERLY_ENDS:
         raise StorageError(
             f"{folder} ended before its time: {recorder.stop_reason}. Free some space, then run "
             "the same command again: it goes on with this person."
@@ -168,7 +169,7 @@ def simulate_participant(plan: StudyPlan, number: int) -> StudySession:
 
 def _is_whole(folder: Path) -> bool:
     """Whether an earlier run has recorded this person to the end."""
-    if not (folder / SEALED).exists():
+    if not (folder / FILE_NAME).exists():
         return False
     report = seal_session(folder).report
-    return bool(report["complete"]) and report["end_reason"] in ORDERLY
+    return bool(report["complete"]) and report["end_reason"] in ORDERLY_ENDS

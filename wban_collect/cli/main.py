@@ -13,6 +13,7 @@ from wban_collect.cli.seal import recover, seal
 from wban_collect.cli.start import start
 from wban_collect.cli.study import simulate_study_command
 from wban_collect.errors import ConfigError, WbanError
+from wban_dataset.recording.errors import system_error
 
 UNUSABLE_VALUE = 2
 FAILURE = 1
@@ -52,7 +53,5 @@ def main() -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(FAILURE)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        reason = (error.strerror or str(error)).lower()
-        click.echo(f"Error: {where}{reason}; check the path and its permissions.", err=True)
+        click.echo(f"Error: {system_error(error)}", err=True)
         sys.exit(FAILURE)

@@ -6,7 +6,7 @@ import json
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import click
 from rich.console import Console, Group
@@ -19,22 +19,6 @@ from wban_collect.storage import Commit
 
 REFRESH_S = 0.25
 RATE_OVER_S = 3.0
-
-
-class Display(Protocol):
-    """Something that shows a recording."""
-
-    def show(self, progress: Progress) -> None:
-        """Show what is happening."""
-        ...
-
-    def committed(self, commit: Commit) -> None:
-        """Show that an fsync is done."""
-        ...
-
-    def sealing(self, fraction: float) -> None:
-        """Show how far sealing is, 0 to 1."""
-        ...
 
 
 class CommitLines:

@@ -10,6 +10,7 @@ import click
 
 from wban_collect.errors import WbanError
 from wban_collect.sealing import SEALED, SealOutcome, seal_session
+from wban_dataset.recording.layout import JOURNAL_NAME
 
 FAILED = 1
 
@@ -54,7 +55,7 @@ def recover(directory: Path, as_json: bool) -> None:
 
 def unsealed_sessions(directory: Path) -> list[Path]:
     """Session folders at or below `directory` that still have a journal, in order of name."""
-    return sorted(journal.parent for journal in directory.rglob("journal") if journal.is_dir())
+    return sorted(journal.parent for journal in directory.rglob(JOURNAL_NAME) if journal.is_dir())
 
 
 def _show(folder: Path, outcome: SealOutcome, as_json: bool) -> None:

@@ -19,13 +19,12 @@ from wban_collect.assembly import Simulation, real_parts, simulated_parts
 from wban_collect.cli.configuration import capacity, config_option, configured
 from wban_collect.cli.progress import CommitLines, ProgressDisplay
 from wban_collect.cli.values import Duration, usable_activity, usable_subject
+from wban_collect.clock import VIRTUAL_START_NS
 from wban_collect.config import Config
 from wban_collect.plan import Request, make_plan
-from wban_collect.recorder import ORDERLY, Parts, Recorder
+from wban_collect.recorder import Parts, Recorder
 from wban_collect.sealing import SEALED_WITH_LOSSES, SealOutcome, seal_session
-
-VIRTUAL_START_NS = 1_000_000_000_000
-"""Monotonic time at which a recording in virtual time begins."""
+from wban_dataset.recording.streams import ORDERLY_ENDS
 
 EEPROM_FOLDER = Path(".local/share/wban/eeprom")
 """Under the home folder: copies of the thermal cameras' EEPROMs, compared at every start."""
@@ -191,7 +190,7 @@ def _stopped_by_signals(recorder: Recorder) -> Generator[None]:
 
 
 def _report(outcome: SealOutcome, ended: str, *, as_json: bool) -> None:
-    early = ended not in ORDERLY
+    early = ended not in ORDERLY_ENDS
     exit_code = SEALED_WITH_LOSSES if early else outcome.exit_code
     if as_json:
         result = {"session": str(outcome.folder), "exit": exit_code, "ended": ended}

@@ -49,11 +49,6 @@ class HaptRecording:
     spans: tuple[tuple[int, int, str], ...]
 
 
-def is_hapt_folder(path: Path) -> bool:
-    """Tell whether `path` is a folder that holds ``RawData``, archived or not."""
-    return any((path / name).exists() for name in ("RawData", *ARCHIVES))
-
-
 def read_recording(path: Path, recording: str | None = None) -> HaptRecording:
     """Read `recording` ("exp07"), or the first one, from the folder `path`.
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import click
 
 from wban_dataset.cli.session import inspect, plot, verify
-from wban_dataset.recording.errors import RecordingError
+from wban_dataset.recording.errors import RecordingError, system_error
 
 FAILURE = 1
 
@@ -40,7 +40,5 @@ def main() -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(FAILURE)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        reason = (error.strerror or str(error)).lower()
-        click.echo(f"Error: {where}{reason}; check the path and its permissions.", err=True)
+        click.echo(f"Error: {system_error(error)}", err=True)
         sys.exit(FAILURE)

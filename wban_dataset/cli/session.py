@@ -18,11 +18,10 @@ from rich.table import Table
 from wban_dataset.recording.errors import SealingError, SessionError
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.session import Session
+from wban_dataset.recording.streams import ORDERLY_ENDS
 
 FAILURE = 1
 LOSSES = 3
-ORDERLY = ("asked to stop", "duration reached", "source ended")
-"""Reasons to end, as the recorder writes them, that mean that all that was wanted is there."""
 
 DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """What values that nobody wrote lead to; what cannot be read at all `Session` tells by itself."""
@@ -194,7 +193,7 @@ def _state(session: Session) -> str:
     if session.recovered:
         return "being recorded now" if _in_use(session.path) else "recovered"
     reason = str(session.attributes["end_reason"])
-    if reason not in ORDERLY:
+    if reason not in ORDERLY_ENDS:
         return f"ended before its time: {reason}"
     return "complete" if session.complete else "with losses"
 

@@ -14,6 +14,13 @@ A caller's wrong argument stays `ValueError`.
 from __future__ import annotations
 
 
+def system_error(error: OSError) -> str:
+    """Say in a sentence what the system refused, and what to look at."""
+    where = f"{error.filename}: " if error.filename else ""
+    reason = (error.strerror or str(error)).lower()
+    return f"{where}{reason}; check the path and its permissions."
+
+
 class RecordingError(Exception):
     """Base of everything that is wrong with a recorded session."""
 

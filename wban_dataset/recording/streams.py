@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 StreamKind = Literal["accel", "gyro", "thermal", "infrared"]
@@ -239,6 +238,10 @@ class SessionHeader:
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict[str, AttributeValue])
 
 
+ORDERLY_ENDS = ("asked to stop", "duration reached", "source ended")
+"""Reasons to end that mean that everything that was wanted is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
     """Written last when a recording ends in order; its absence means that it was cut off."""
@@ -246,8 +249,3 @@ class SessionEnd:
     monotonic_ns: int
     reason: str
     n_lost: Mapping[str, int]
-
-
-def empty_counts(spec: StreamSpec) -> NDArray[Any]:
-    """No samples of a stream, with the right shape and dtype."""
-    return np.empty((0, *spec.sample_shape), dtype=spec.dtype)
