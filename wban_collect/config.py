@@ -23,7 +23,9 @@ Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[fl
 Matrix2x3 = tuple[tuple[float, float, float], tuple[float, float, float]]
 IDENTITY: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
-DEFAULT_ADDRESSES = {"mpu6050": 0x68, "adxl345": 0x53}
+DEFAULT_ADDRESSES = {"mpu6050": 0x68, "adxl345": 0x53, "lsm6dsox": 0x6A, "lis3dh": 0x18}
+WITH_GYROSCOPE = ("mpu6050", "lsm6dsox")
+"""Motion drivers that make a gyroscope's stream as well."""
 
 BusNumber = Annotated[int, Meta(ge=0, le=99)]
 Address = Annotated[int, Meta(ge=0x08, le=0x77)]
@@ -52,6 +54,29 @@ class StorageConfig(_Section, frozen=True, kw_only=True):
     queue_mb: Annotated[int, Meta(ge=1, le=1024)] = 64
     keep_free_mb: Annotated[int, Meta(ge=0)] = 200
     gzip_level: Annotated[int, Meta(ge=0, le=9)] = 1
+    when_full: Literal["stop", "remove verified"] = "stop"
+    warn_hours: Annotated[float, Meta(ge=0, le=8784)] = 24.0
+    backlog_limit: Annotated[int, Meta(ge=1, le=1000)] = 12
+
+
+class UnattendedConfig(_Section, frozen=True, kw_only=True):
+    """Recording by itself, in sessions of one length, from boot on."""
+
+    enabled: bool = False
+    subject: str = ""
+    activity: str = ""
+    session_length: str = "1h"
+    schedule: list[str] = []
+
+
+class ControlConfig(_Section, frozen=True, kw_only=True):
+    """How the daemon is spoken to: a socket file always, TCP with keys when it is asked for."""
+
+    socket: str = ""
+    tcp: str = ""
+    live_socket: str = ""
+    live_tcp: str = ""
+    keys: str = ""
 
 
 class AlignmentConfig(_Section, frozen=True, kw_only=True):
@@ -63,7 +88,7 @@ class AlignmentConfig(_Section, frozen=True, kw_only=True):
 class MotionConfig(_Section, frozen=True, kw_only=True):
     """One accelerometer, with or without gyroscope."""
 
-    driver: Literal["mpu6050", "adxl345"] = "mpu6050"
+    driver: Literal["mpu6050", "adxl345", "lsm6dsox", "lis3dh"] = "mpu6050"
     name: StreamName = ""
     bus: BusNumber = 1
     address: Address | None = None
@@ -132,6 +157,8 @@ class Config(_Section, frozen=True, kw_only=True):
     study: StudyConfig = StudyConfig()
     storage: StorageConfig = StorageConfig()
     alignment: AlignmentConfig = AlignmentConfig()
+    unattended: UnattendedConfig = UnattendedConfig()
+    control: ControlConfig = ControlConfig()
     motion: list[MotionConfig] = []
     thermal: list[ThermalConfig] = []
     infrared: list[InfraredConfig] = []
@@ -146,7 +173,9 @@ class Config(_Section, frozen=True, kw_only=True):
 
     def bytes_per_second(self) -> float:
         """Raw bytes that the configured streams make each second; the journal adds about 2 %."""
-        motion = sum(m.sampling_rate_hz * (12 if m.driver == "mpu6050" else 6) for m in self.motion)
+        motion = sum(
+            m.sampling_rate_hz * (12 if m.driver in WITH_GYROSCOPE else 6) for m in self.motion
+        )
         thermal = sum(t.refresh_hz * 834 * 2 for t in self.thermal)
         infrared = sum(i.frame_rate_hz * i.size[0] * i.size[1] for i in self.infrared)
         return motion + thermal + infrared
@@ -218,7 +247,7 @@ def stream_names(config: Config) -> list[str]:
     names: list[str] = []
     for motion in config.motion:
         names.append(stream_name(motion.name, "accel"))
-        if motion.driver == "mpu6050":
+        if motion.driver in WITH_GYROSCOPE:
             names.append(stream_name(motion.name, "gyro"))
     names += [stream_name(t.name, "thermal") for t in config.thermal]
     names += [stream_name(i.name, "infrared") for i in config.infrared]

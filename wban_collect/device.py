@@ -22,6 +22,38 @@ class Identity:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SelfTestResult:
+    """One axis of a chip's self-test: what the built-in excitation changed, and what is allowed."""
+
+    axis: str
+    change: float
+    lowest: float
+    highest: float
+    units: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the change is within what the data sheet allows."""
+        return self.lowest <= self.change <= self.highest
+
+
+class SelfTesting(Protocol):
+    """A device whose chip can test itself. Used by `doctor` alone, never while recording."""
+
+    def self_test(self) -> Iterator[SelfTestResult | None]:
+        """Run the data sheet's self-test on a chip that rests still; afterwards it is in standby.
+
+        Yields None where it waits (resume at `next_due_ns`), then one result per axis. `start` sets
+        the chip up again. Raises as `start` does.
+        """
+        ...
+
+    def next_due_ns(self) -> int:
+        """When the test wants to be resumed (CLOCK_MONOTONIC)."""
+        ...
+
+
 class BusDevice(Protocol):
     """A chip on an I2C bus, driven by its bus's thread and by nobody else.
 
