@@ -75,6 +75,7 @@ class _Task:
         self.retry_at_ns = 0
         self.backoff = Backoff()
         self.last_error: Exception | None = None
+        self.attempt_ns = 0
 
     def due_ns(self, now_ns: int) -> int:
         """When the device may go on."""
@@ -119,6 +120,8 @@ class BusWorker:
         self._deliver = deliver
         self._on_started = on_started
         self._tasks = [_Task(device) for device in devices]
+        for task in self._tasks:
+            task.attempt_ns = clock.monotonic_ns()
 
     def next_due_ns(self) -> int:
         """When a device wants to be served next."""
@@ -152,6 +155,10 @@ class BusWorker:
             if task.starting and task.last_error is not None
         }
 
+    def attempts_ns(self) -> dict[str, int]:
+        """When each device was last set up, or an attempt at it failed."""
+        return {task.device.name: task.attempt_ns for task in self._tasks}
+
     def stop(self) -> None:
         """Put all chips to rest and give the bus back."""
         for task in self._tasks:
@@ -163,6 +170,8 @@ class BusWorker:
         """Go on with a device to its next pause; true where that is in the middle of a read."""
         if task.running is None:
             task.running = task.device.start() if task.starting else task.device.read()
+        if task.starting:
+            task.attempt_ns = self.clock.monotonic_ns()
         for output in task.running:
             if output is None:
                 return not task.starting
@@ -181,6 +190,7 @@ class BusWorker:
         task.running = None
         task.starting = True
         task.last_error = error
+        task.attempt_ns = self.clock.monotonic_ns()
         pause_ns = task.backoff.pause_ns()
         task.retry_at_ns = self.clock.monotonic_ns() + pause_ns
         level = failure_level(task.started, task.backoff.n_failures)

@@ -8,8 +8,10 @@
     │   ├── DeviceNotFoundError   nothing answers, or another chip does
     │   └── DeviceDataError       it answered, with data that cannot be true
     ├── BusError             a transfer failed
-    │   └── BusPermissionError    the bus may not be opened
+    │   └── BusOpenError          the bus cannot be opened
+    │       └── BusPermissionError    it exists and may not be opened
     ├── CameraStackError     the camera software is missing or unusable
+    ├── DaemonUnreachableError    no daemon answers
     └── StorageError         the session cannot be written
 
 Every text names the thing, what was found, what was expected and the next step.
@@ -50,12 +52,20 @@ class BusError(WbanError):
         self.errno = errno
 
 
-class BusPermissionError(BusError):
+class BusOpenError(BusError):
+    """The bus cannot be opened: it is absent, no I2C bus, or in use by another recorder."""
+
+
+class BusPermissionError(BusOpenError):
     """The bus exists and may not be opened."""
 
 
 class CameraStackError(WbanError):
     """The camera software is missing or unusable."""
+
+
+class DaemonUnreachableError(WbanError):
+    """No daemon answers."""
 
 
 class StorageError(WbanError):

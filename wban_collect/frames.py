@@ -34,6 +34,7 @@ class FrameWorker:
         self._retry_at_ns = clock.monotonic_ns()
         self._introduced = False
         self._last_error: Exception | None = None
+        self._attempt_ns = clock.monotonic_ns()
 
     def next_due_ns(self) -> int:
         """When to start the camera, or to look at it again."""
@@ -41,6 +42,7 @@ class FrameWorker:
 
     def step(self) -> None:
         """Start the camera, or check that frames still come."""
+        self._attempt_ns = self.clock.monotonic_ns()
         try:
             if self._started:
                 self._device.check()
@@ -58,6 +60,10 @@ class FrameWorker:
         if self._started or self._last_error is None:
             return {}
         return {self.name: self._last_error}
+
+    def attempts_ns(self) -> dict[str, int]:
+        """When the camera was last started, or looked at: by its rule it may store nothing."""
+        return {self.name: self._attempt_ns}
 
     def stop(self) -> None:
         """Stop the camera."""

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from wban_collect.errors import BusError, BusPermissionError
+from wban_collect.errors import BusError, BusOpenError, BusPermissionError
 
 if TYPE_CHECKING:
     from smbus2 import SMBus, i2c_msg
@@ -77,6 +77,9 @@ class I2CBus(Protocol):
 class LinuxI2CBus:
     """A bus of the kernel's i2c-dev interface, opened for this recorder alone.
 
+    It is opened by the first transfer, so that one that is missing fails like a chip that is: the
+    other buses go on, and it is tried again.
+
     The lock is advisory (flock on the opened device): it keeps a second recorder away from the
     same chips, since two readers of one FIFO would each get half of the samples.
 
@@ -86,13 +89,6 @@ class LinuxI2CBus:
         Number of the bus (1 is ``/dev/i2c-1``) or path of its device.
     sysfs
         Where sysfs is mounted.
-
-    Raises
-    ------
-    BusPermissionError
-        If the device may not be opened.
-    BusError
-        If it is absent, no I2C bus, or in use by another recorder (errno EBUSY).
     """
 
     def __init__(self, bus: int | str | Path, *, sysfs: Path = SYSFS) -> None:
@@ -100,7 +96,6 @@ class LinuxI2CBus:
         self._sysfs = sysfs
         self._smbus: SMBus | None = None
         self._lock_file: int | None = None
-        self.reopen()
 
     def write(self, address: int, data: bytes) -> None:
         """Send `data` to the chip at 7-bit `address`."""
@@ -117,10 +112,19 @@ class LinuxI2CBus:
         return bytes(answer)
 
     def reopen(self) -> None:
-        """Close the bus if it is open, and open and lock it (anew)."""
+        """Close the bus if it is open, and open and lock it (anew).
+
+        Raises
+        ------
+        BusOpenError
+            If it is absent, no I2C bus, may not be opened, or is in use (errno EBUSY).
+        """
+        self.close()
+        self._smbus = self._opened()
+
+    def _opened(self) -> SMBus:
         from smbus2 import SMBus
 
-        self.close()
         smbus = SMBus()
         try:
             smbus.open(str(self.device))
@@ -132,7 +136,7 @@ class LinuxI2CBus:
         except BusError:
             smbus.close()
             raise
-        self._smbus = smbus
+        return smbus
 
     def close(self) -> None:
         """Give the bus and its lock back; may be called twice."""
@@ -171,7 +175,7 @@ class LinuxI2CBus:
 
     def _transfer(self, address: int, *messages: i2c_msg) -> None:
         if self._smbus is None:
-            raise BusError(f"{self.device} is closed; open it with reopen().", errno.EBADF)
+            self._smbus = self._opened()
         try:
             self._smbus.i2c_rdwr(*messages)
         except OSError as error:
@@ -183,13 +187,7 @@ class LinuxI2CBus:
             ) from error
 
     def _lock(self, descriptor: int) -> None:
-        """Take the bus for this recorder.
-
-        Raises
-        ------
-        BusError
-            With errno EBUSY, if another recorder has it.
-        """
+        """Take the bus for this recorder."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -216,7 +214,7 @@ class LinuxI2CBus:
             self._refuse_second(error)
 
     def _refuse_second(self, error: OSError) -> NoReturn:
-        raise BusError(
+        raise BusOpenError(
             f"{self.device} is in use by another recorder; two would take each other's samples. "
             "Stop the other one first ('systemctl status wban', 'pgrep -af wban-collect').",
             errno.EBUSY,
@@ -225,5 +223,5 @@ class LinuxI2CBus:
     def _refuse(self, error: OSError) -> NoReturn:
         code = error.errno or 0
         hint = OPEN_HINTS.get(code, f"{error.strerror}.").format(device=self.device)
-        kind = BusPermissionError if code in (errno.EACCES, errno.EPERM) else BusError
+        kind = BusPermissionError if code in (errno.EACCES, errno.EPERM) else BusOpenError
         raise kind(f"{self.device} cannot be opened: {hint}", code) from error

@@ -33,7 +33,11 @@ class SpaceReservation:
         self._factor = factor
         self._reserved_bytes = 0
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.grow(0)
+        try:
+            self.grow(0)
+        except OSError:
+            self.release()
+            raise
 
     def grow(self, journal_bytes: int) -> None:
         """Keep enough for a journal of `journal_bytes`, one step ahead.

@@ -6,14 +6,21 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from wban_collect.clock import Clock
 from wban_collect.errors import StorageError
 from wban_collect.reservation import SpaceReservation
 from wban_dataset.recording.journal import JournalWriter
 from wban_dataset.recording.records import JournalItem, encode
-from wban_dataset.recording.streams import Gap, SampleBlock, SessionHeader, StreamSpec
+from wban_dataset.recording.streams import (
+    Gap,
+    SampleBlock,
+    SessionEnd,
+    SessionHeader,
+    StreamSpec,
+)
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +31,7 @@ ONCE_ONLY = -1
 
 @dataclass
 class StreamCount:
-    """What has happened to one stream since the recording began."""
+    """What has happened to one stream since the session began."""
 
     n_rows: int = 0
     n_bytes: int = 0
@@ -36,12 +43,32 @@ class StreamCount:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What one fsync has made safe."""
+    """What one fsync has made safe: so many rows of each stream of the session."""
 
+    session_id: str
     monotonic_ns: int
     duration_ns: int
     sequence: int
     n_rows: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the records of one session go."""
+
+    header: SessionHeader
+    journal: JournalWriter
+    reservation: SpaceReservation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A place in the queue: what is before it belongs to one session, what is after to the next."""
+
+    to: Destination
+    last: tuple[JournalItem, ...]
+    first: tuple[JournalItem, ...]
+    done: Callable[[StorageError | None], None]
 
 
 class Storage:
@@ -86,24 +113,28 @@ class Storage:
         self._interval_ns = commit_interval_ns
         self._limit_bytes = queue_bytes
         self._on_commit = on_commit
-        self._journal: JournalWriter | None = None
-        self._reservation: SpaceReservation | None = None
-        self._queue: deque[tuple[JournalItem, int, int]] = deque()
+        self._to: Destination | None = None
+        self._closed = False
+        self._queue: deque[tuple[JournalItem | _Change, int, int]] = deque()
         self._queued_bytes = 0
         self._overflow: dict[str, Gap] = {}
+        self._next_index: dict[str, int] = {}
         self._lock = threading.Lock()
         self._next_commit_ns = clock.monotonic_ns() + commit_interval_ns
         self._dirty = False
         self._sync_failed = False
-        self._described: list[SessionHeader | StreamSpec] = []
+        self._specs: list[StreamSpec] = []
         self._described_in = ONCE_ONLY
 
     def put(self, item: JournalItem) -> None:
-        """Hand over an item; from any thread, at once."""
+        """Hand over an item; from any thread, at once. After `close` it is left out."""
         now_ns = self.clock.monotonic_ns()
         n_bytes = item.data.nbytes if isinstance(item, SampleBlock) else 256
         with self._lock:
+            if self._closed:
+                return
             if isinstance(item, SampleBlock):
+                self._next_index[item.stream] = item.first_index + item.n_samples
                 if self._queued_bytes + n_bytes > self._limit_bytes:
                     self._drop(item)
                     return
@@ -113,10 +144,8 @@ class Storage:
             self._enqueue(item, n_bytes, now_ns)
         self.clock.wake()
 
-    def open(
-        self, journal: JournalWriter, header: SessionHeader, reservation: SpaceReservation | None
-    ) -> None:
-        """Give the journal; what has waited is written at the next step.
+    def open(self, to: Destination) -> None:
+        """Say where to write; what has waited is written at the next step.
 
         The header is on the disk when this returns: from here on the session can be recovered.
 
@@ -125,14 +154,29 @@ class Storage:
         StorageError
             If the disk refuses.
         """
-        self._append(journal, header)
-        self._described.append(header)
-        try:
-            journal.commit()
-        except OSError as error:
-            raise _refused(error) from error
-        self._reservation = reservation
-        self._journal = journal
+        self._begin(to)
+        self._to = to
+
+    def change(
+        self,
+        to: Destination,
+        last: Iterable[JournalItem],
+        first: Iterable[JournalItem],
+        done: Callable[[StorageError | None], None],
+    ) -> None:
+        """Go on in another session, without a gap: what is put from now on belongs to it.
+
+        The writer calls `done` when the other session has begun and this one is closed, or with the
+        error that kept it in this one. `last` ends this session, `first` begins the other.
+        """
+        now_ns = self.clock.monotonic_ns()
+        with self._lock:
+            self._enqueue_overflow(now_ns)
+            header = replace(to.header, first_index=dict(self._next_index))
+            to = replace(to, header=header)
+            self._enqueue(_Change(to, tuple(last), tuple(first), done), 256, now_ns)
+        self._next_commit_ns = now_ns
+        self.clock.wake()
 
     def next_due_ns(self) -> int:
         """When the next fsync is due; a block that comes wakes the writer earlier."""
@@ -140,10 +184,10 @@ class Storage:
 
     def step(self) -> None:
         """Write what has come, and fsync when it is time."""
-        if self._journal is None:
+        if self._to is None:
             self._next_commit_ns = self.clock.monotonic_ns() + self._interval_ns
             return
-        self._write_queue(self._journal)
+        self._write_queue()
         if self.clock.monotonic_ns() >= self._next_commit_ns:
             self.commit()
 
@@ -156,53 +200,98 @@ class Storage:
             If the disk refuses.
         """
         self._next_commit_ns = self.clock.monotonic_ns() + self._interval_ns
-        if self._journal is None or not self._dirty:
+        if self._to is None or not self._dirty:
             return
         try:
-            duration_ns = self._journal.commit()
+            duration_ns = self._to.journal.commit()
         except OSError as error:
             self._sync_failed = True
             raise _refused(error) from error
         self._dirty = False
         self.fsync_ns.append(duration_ns)
         if not self._sync_failed:  # what an fsync has lost can never be acknowledged
-            self._acknowledge(self._journal, duration_ns)
+            self._acknowledge(self._to, duration_ns)
         if self._described_in == ONCE_ONLY:
-            self._describe(self._journal)
+            self._describe(self._to)
         try:
-            if self._reservation is not None:
-                self._reservation.grow(self.n_bytes)
+            if self._to.reservation is not None:
+                self._to.reservation.grow(self.n_bytes)
         except OSError as error:
             raise _refused(error) from error
 
-    def _acknowledge(self, journal: JournalWriter, duration_ns: int) -> None:
+    def close(self, last: Iterable[JournalItem]) -> None:
+        """Write what still waits and the `last` items, fsync, and close the journal."""
+        with self._lock:
+            self._enqueue_overflow(self.clock.monotonic_ns())
+            self._closed = True
+        if self._to is None:
+            return
+        self._write_queue()
+        self._finish(self._to, last)
+        self._to = None
+
+    def _acknowledge(self, to: Destination, duration_ns: int) -> None:
         for count in self.counts.values():
             count.n_acknowledged = count.n_rows
         if self._on_commit is not None:
             rows = {name: count.n_rows for name, count in self.counts.items()}
-            sequence = journal.acknowledged.next_sequence
-            self._on_commit(Commit(self.clock.monotonic_ns(), duration_ns, sequence, rows))
+            sequence = to.journal.acknowledged.next_sequence
+            now_ns = self.clock.monotonic_ns()
+            self._on_commit(Commit(to.header.session_id, now_ns, duration_ns, sequence, rows))
 
-    def close(self, last: Iterable[JournalItem]) -> None:
-        """Write what still waits and the `last` items, fsync, and close the journal."""
-        if self._journal is None:
-            return
-        for gap in self._overflow.values():
-            self.put(gap)
-        self._overflow.clear()
-        self._reservation = None  # it grows no more: what is left of the disk is for the end
-        self._write_queue(self._journal)
-        self._describe(self._journal)
+    def _begin(self, to: Destination) -> None:
+        """Bring a session's header to the disk."""
+        self._append(to.journal, to.header)
+        try:
+            to.journal.commit()
+        except OSError as error:
+            raise _refused(error) from error
+
+    def _finish(self, to: Destination, last: Iterable[JournalItem]) -> None:
+        """Write the `last` items of a session, fsync, and close its journal."""
+        self._to = replace(to, reservation=None)  # what is left of the disk is for the end
+        self._describe(to)
         for item in last:
-            self.put(item)
-        self._write_queue(self._journal)
+            if isinstance(item, SessionEnd):
+                n_lost = {name: count.n_lost for name, count in self.counts.items()}
+                item = replace(item, n_lost=n_lost)
+            self._write(to, item, self.clock.monotonic_ns())
         self.commit()
-        self._journal.close()
-        self._journal = None
+        to.journal.close()
 
-    def _enqueue(self, item: JournalItem, n_bytes: int, now_ns: int) -> None:
+    def _finish_or_leave(self, to: Destination, last: Iterable[JournalItem]) -> None:
+        """End a session; where the disk refuses, it is sealed as one that was cut off."""
+        try:
+            self._finish(to, last)
+        except StorageError as error:
+            log.error("%s", error)
+            with suppress(OSError):
+                to.journal.close()
+
+    def _change(self, change: _Change) -> None:
+        """Begin the next session, then end this one; the next must be on the disk before."""
+        try:
+            self._begin(change.to)
+        except StorageError as error:
+            change.to.journal.close()
+            change.done(error)
+            return
+        if self._to is not None:
+            self._finish_or_leave(self._to, change.last)
+        self._to, self.counts, self.n_bytes = change.to, {}, 0
+        self._dirty, self._sync_failed, self._described_in = True, False, ONCE_ONLY
+        for item in (*self._specs, *change.first):
+            self._append(change.to.journal, item)
+        change.done(None)
+
+    def _enqueue(self, item: JournalItem | _Change, n_bytes: int, now_ns: int) -> None:
         self._queue.append((item, n_bytes, now_ns))
         self._queued_bytes += n_bytes
+
+    def _enqueue_overflow(self, now_ns: int) -> None:
+        for gap in self._overflow.values():
+            self._enqueue(gap, 256, now_ns)
+        self._overflow.clear()
 
     def _drop(self, block: SampleBlock) -> None:
         """Count a block that does not fit, as one growing gap per stream."""
@@ -213,19 +302,25 @@ class Storage:
             block.stream, start_ns, block.read.read_end_ns, n_missing, "queue full", exact=True
         )
 
-    def _write_queue(self, journal: JournalWriter) -> None:
-        while self._queue:
+    def _write_queue(self) -> None:
+        while self._queue and self._to is not None:
             item, n_bytes, put_ns = self._queue[0]
-            self._append(journal, item)
+            if isinstance(item, _Change):
+                self._change(item)
+            else:
+                self._write(self._to, item, put_ns)
             with self._lock:
                 self._queue.popleft()
                 self._queued_bytes -= n_bytes
-            self._dirty = True
-            self._count(item, put_ns)
-            if isinstance(item, (SessionHeader, StreamSpec)):
-                self._described.append(item)
-            if self._described_in not in (ONCE_ONLY, journal.written.segment):
-                self._describe(journal)
+
+    def _write(self, to: Destination, item: JournalItem, put_ns: int) -> None:
+        self._append(to.journal, item)
+        self._dirty = True
+        self._count(item, put_ns)
+        if isinstance(item, StreamSpec):
+            self._specs.append(item)
+        if self._described_in not in (ONCE_ONLY, to.journal.written.segment):
+            self._describe(to)
 
     def _append(self, journal: JournalWriter, item: JournalItem) -> None:
         kind, buffers = encode(item)
@@ -235,11 +330,11 @@ class Storage:
             raise _refused(error) from error
         self.n_bytes += sum(memoryview(buffer).nbytes for buffer in buffers)
 
-    def _describe(self, journal: JournalWriter) -> None:
+    def _describe(self, to: Destination) -> None:
         """Repeat what the samples cannot be understood without: a damaged record costs itself."""
-        self._described_in = journal.written.segment
-        for item in self._described:
-            self._append(journal, item)
+        self._described_in = to.journal.written.segment
+        for item in (to.header, *self._specs):
+            self._append(to.journal, item)
 
     def _count(self, item: JournalItem, put_ns: int) -> None:
         if isinstance(item, SampleBlock):

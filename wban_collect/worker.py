@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 QUESTION_NS = 50_000_000
 """How often, in virtual time, it is asked whether the end is reached."""
 
+STOP_PATIENCE_S = 1.2
+"""A transfer on a bus that is stuck takes a second until the kernel gives it up."""
+
 REAL_TIME_PRIORITY = 10
 """Of SCHED_RR: before every ordinary program, after the kernel's interrupt threads (50)."""
 
@@ -74,14 +77,24 @@ class ThreadedRunner:
                     raise self._failure
                 self._stop.wait(poll_s)
 
-    def stop(self) -> None:
-        """End all threads; a transfer under way is finished first."""
+    def stop(self, wait_for: Worker | None = None) -> None:
+        """End all threads; a transfer under way is finished first, unless it takes too long.
+
+        `wait_for` is ended when this returns, whatever it takes.
+        """
         self._stop.set()
         for worker in self._workers:
             worker.clock.wake()
-        for thread in self._threads:
+        give_up_s = time.monotonic() + STOP_PATIENCE_S
+        for worker, thread in zip(self._workers, self._threads, strict=True):
             if thread.ident is not None:
-                thread.join(timeout=3.0)
+                patience_s = max(give_up_s - time.monotonic(), 0.0)
+                thread.join(None if worker is wait_for else patience_s)
+
+    def has_ended(self, worker: Worker) -> bool:
+        """Whether a worker's thread is gone."""
+        place = list(self._workers).index(worker)
+        return not self._threads[place].is_alive()
 
     def _run(self, worker: Worker) -> None:
         try:
@@ -121,6 +134,7 @@ class VirtualRunner:
                     return
                 next_question_ns = due_ns + QUESTION_NS
                 instants = [_next_instant_ns(worker) for worker in self._workers]
+                continue  # a camera at rest is due 50 ms from whenever it is asked
             place = instants.index(due_ns)
             worker = self._workers[place]
             worker.clock.sleep_until_ns(due_ns)
@@ -128,8 +142,12 @@ class VirtualRunner:
             for other in self._beside[place]:
                 instants[other] = _next_instant_ns(self._workers[other])
 
-    def stop(self) -> None:
+    def stop(self, wait_for: Worker | None = None) -> None:
         """Nothing runs between two calls."""
+
+    def has_ended(self, worker: Worker) -> bool:
+        """Nothing runs between two calls."""
+        return True
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from smbus2 import SMBus
 
-from wban_collect.errors import BusError, BusPermissionError
+from wban_collect.errors import BusError, BusOpenError, BusPermissionError
 from wban_collect.i2c import LinuxI2CBus
 
 
@@ -22,6 +22,13 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "i2c-3"
     path.touch()
     return path
+
+
+def opened(device: int | str | Path) -> LinuxI2CBus:
+    """A bus that is open already."""
+    bus = LinuxI2CBus(device)
+    bus.reopen()
+    return bus
 
 
 def test_the_nominal_rate_is_the_device_trees_big_endian_word(device: Path, tmp_path: Path) -> None:
@@ -48,19 +55,19 @@ def test_a_bound_kernel_driver_is_named(device: Path, tmp_path: Path) -> None:
 
 
 def test_a_second_recorder_is_refused_and_may_open_once_the_first_has_closed(device: Path) -> None:
-    first = LinuxI2CBus(device)
+    first = opened(device)
     with pytest.raises(BusError, match="in use by another recorder") as refusal:
-        LinuxI2CBus(device)
+        opened(device)
     assert refusal.value.errno == errno.EBUSY
     first.close()
-    LinuxI2CBus(device).close()
+    opened(device).close()
 
 
 def test_reopening_keeps_the_bus_for_this_recorder(device: Path) -> None:
-    first = LinuxI2CBus(device)
+    first = opened(device)
     first.reopen()
     with pytest.raises(BusError, match="in use by another recorder"):
-        LinuxI2CBus(device)
+        opened(device)
     first.close()
 
 
@@ -76,11 +83,11 @@ def test_where_the_device_cannot_be_locked_a_file_stands_for_it(
 
     monkeypatch.setattr(fcntl, "flock", refuse_device)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    first = LinuxI2CBus(device)
+    first = opened(device)
     with pytest.raises(BusError, match="in use by another recorder"):
-        LinuxI2CBus(device)
+        opened(device)
     first.close()
-    LinuxI2CBus(device).close()
+    opened(device).close()
 
 
 @pytest.mark.parametrize(
@@ -88,9 +95,9 @@ def test_where_the_device_cannot_be_locked_a_file_stands_for_it(
     [
         (errno.EACCES, BusPermissionError, "usermod -aG i2c"),
         (errno.EPERM, BusPermissionError, "DeviceAllow="),
-        (errno.ENOENT, BusError, "dtparam=i2c_arm=on"),
-        (errno.ENXIO, BusError, "i2cdetect -l"),
-        (errno.EMFILE, BusError, "Too many open files"),
+        (errno.ENOENT, BusOpenError, "dtparam=i2c_arm=on"),
+        (errno.ENXIO, BusOpenError, "i2cdetect -l"),
+        (errno.EMFILE, BusOpenError, "Too many open files"),
     ],
 )
 def test_what_cannot_be_opened_is_explained(
@@ -101,7 +108,7 @@ def test_what_cannot_be_opened_is_explained(
 
     monkeypatch.setattr(SMBus, "open", refuse)
     with pytest.raises(BusError, match=r"/dev/i2c-1 cannot be opened") as refusal:
-        LinuxI2CBus(1)
+        opened(1)
     assert type(refusal.value) is kind
     assert refusal.value.errno == code
     assert advice in str(refusal.value)
@@ -113,7 +120,7 @@ def test_an_unusual_errno_keeps_the_kernels_words(
     def fail(*_: object) -> None:
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    bus = LinuxI2CBus(device)
+    bus = opened(device)
     monkeypatch.setattr(SMBus, "i2c_rdwr", fail)
     with pytest.raises(BusError, match=r"address 0x53: error 11, Resource temporarily") as failure:
         bus.write(0x53, b"\x00")

@@ -12,12 +12,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from wban_collect import recorder as recorder_module
+from wban_collect import open_session as session_module
 from wban_collect.assembly import Simulation, simulated_parts
 from wban_collect.config import DEFAULT_LOAD, Config
 from wban_collect.errors import DeviceError, DeviceNotFoundError, StorageError
 from wban_collect.plan import Request, make_plan
-from wban_collect.recorder import CameraPart, Parts, Plan, Recorder
+from wban_collect.recorder import Audience, CameraPart, Parts, Plan, Recorder
 from wban_collect.simulation import bus as simulated_bus
 from wban_collect.simulation.bus import BusFaults, SimulatedI2CBus
 from wban_collect.simulation.people import one_activity
@@ -123,7 +123,7 @@ def test_a_journal_that_cannot_be_begun_leaves_no_half_session(tmp_path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(
-        recorder_module, "JournalWriter", functools.partial(JournalWriter, sync=refuse)
+        session_module, "JournalWriter", functools.partial(JournalWriter, sync=refuse)
     )
     with pytest.raises(StorageError, match="No space left"):
         Recorder(*prepare(tmp_path)).run()
@@ -209,21 +209,21 @@ def test_a_disk_that_fills_ends_the_recording_in_order(tmp_path, monkeypatch):
         return os.pwritev(descriptor, buffers, offset)
 
     monkeypatch.setattr(
-        recorder_module, "JournalWriter", functools.partial(JournalWriter, write=write)
+        session_module, "JournalWriter", functools.partial(JournalWriter, write=write)
     )
     parts, plan = prepare(tmp_path, 600.0)
     commits = []
     plan = dataclasses.replace(plan, commit_interval_ns=SECOND_NS // 2)
-    recorder = Recorder(parts, plan, on_commit=commits.append)
+    recorder = Recorder(parts, plan, Audience(commit=commits.append))
     given = []
-    give = recorder_module.SpaceReservation.give_margin
+    give = session_module.SpaceReservation.give_margin
 
     def give_margin(reservation):
         given.append(reservation)
         room[0] += 16 << 20
         give(reservation)
 
-    monkeypatch.setattr(recorder_module.SpaceReservation, "give_margin", give_margin)
+    monkeypatch.setattr(session_module.SpaceReservation, "give_margin", give_margin)
     folder = recorder.run()
     assert recorder.stop_reason == "disk full"
     assert len(given) == 1
@@ -321,6 +321,6 @@ def test_sealing_waits_for_the_recorder_to_let_go(tmp_path):
         refused.append(caught.value)
 
     plan = dataclasses.replace(plan, commit_interval_ns=SECOND_NS // 2)
-    folder = Recorder(parts, plan, on_commit=try_to_seal).run()
+    folder = Recorder(parts, plan, Audience(commit=try_to_seal)).run()
     assert len(refused) >= 2
     assert seal(folder).clean

@@ -11,7 +11,7 @@ import pytest
 from wban_collect.clock import VirtualClock
 from wban_collect.errors import StorageError
 from wban_collect.reservation import STEP_BYTES, SpaceReservation
-from wban_collect.storage import Storage
+from wban_collect.storage import Destination, Storage
 from wban_dataset.recording.journal import JournalWriter
 from wban_dataset.recording.records import read_items
 from wban_dataset.recording.streams import (
@@ -41,7 +41,7 @@ def test_header_comes_first_whatever_waited_before_the_journal(tmp_path):
     storage = make_storage(VirtualClock(0))
     storage.put(SPEC)
     storage.put(block(0))
-    storage.open(JournalWriter(tmp_path / "journal"), HEADER, None)
+    storage.open(Destination(HEADER, JournalWriter(tmp_path / "journal")))
     storage.close([SessionEnd(5, "done", {})])
     kinds = [type(item) for item in read_items(tmp_path / "journal")]
     described_again = [SessionHeader, StreamSpec]  # so that no single record is irreplaceable
@@ -52,7 +52,7 @@ def test_rows_are_acknowledged_by_the_commit_and_not_before(tmp_path):
     clock = VirtualClock(0)
     commits = []
     storage = make_storage(clock, on_commit=commits.append)
-    storage.open(JournalWriter(tmp_path / "journal"), HEADER, None)
+    storage.open(Destination(HEADER, JournalWriter(tmp_path / "journal")))
     storage.put(block(0))
     storage.step()
     assert (storage.counts["accel"].n_rows, storage.counts["accel"].n_acknowledged) == (10, 0)
@@ -67,7 +67,7 @@ def test_full_queue_counts_exactly_what_it_drops(tmp_path):
     storage = make_storage(VirtualClock(0), queue_bytes=130)
     for index in range(0, 50, 10):
         storage.put(block(index))  # 60 bytes each: two fit
-    storage.open(JournalWriter(tmp_path / "journal"), HEADER, None)
+    storage.open(Destination(HEADER, JournalWriter(tmp_path / "journal")))
     storage.step()
     storage.put(block(50))
     storage.close([])
@@ -84,7 +84,7 @@ def test_gap_of_a_full_queue_is_written_at_the_end_if_no_block_followed(tmp_path
     storage = make_storage(VirtualClock(0), queue_bytes=70)
     storage.put(block(0))
     storage.put(block(10))
-    storage.open(JournalWriter(tmp_path / "journal"), HEADER, None)
+    storage.open(Destination(HEADER, JournalWriter(tmp_path / "journal")))
     storage.close([])
     assert [i.n_missing for i in read_items(tmp_path / "journal") if isinstance(i, Gap)] == [10]
 
@@ -100,7 +100,7 @@ def test_full_disk_is_an_error_and_nothing_written_is_lost(tmp_path):
         return os.pwritev(fd, buffers, offset)
 
     storage = make_storage(VirtualClock(0))
-    storage.open(JournalWriter(tmp_path / "journal", write=write), HEADER, None)
+    storage.open(Destination(HEADER, JournalWriter(tmp_path / "journal", write=write)))
     storage.put(block(0))
     storage.put(block(10, n=5000))
     with pytest.raises(StorageError, match="No space left"):

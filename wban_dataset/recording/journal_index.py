@@ -95,20 +95,26 @@ class StreamIndex:
     rows close up, a new segment begins, and the jump is noted as a gap where no other gap explains
     it.
 
+    Parameters
+    ----------
+    first_index
+        The blocks' own index of the first sample: 0, or where the session before ended.
+
     Attributes
     ----------
     reads
         Evidence, one entry per block: ``first_index`` (row), ``n``, and the fields of `Read`.
     segment
-        One entry per block; counts up from 0.
+        One entry per block; begins with the first block's own number and counts up.
     places
         Where the blocks stand.
     gaps
         As told by the source, and those found here.
     """
 
-    def __init__(self, spec: StreamSpec) -> None:
+    def __init__(self, spec: StreamSpec, first_index: int = 0) -> None:
         self.spec = spec
+        self.first_index = first_index
         self.n_rows = 0
         self.n_refused = 0
         self.gaps: list[StreamGap] = []
@@ -119,7 +125,7 @@ class StreamIndex:
         self.values_per_sample = math.prod(spec.sample_shape)
         # Raw bytes: an array object per block would take many times the values' own size.
         self._columns = {column.name: bytearray() for column in self._declared}
-        self._next_index = 0
+        self._next_index = first_index
         self._source_segment: int = -1
         self._segment = -1
         self._n_explained = 0
@@ -146,7 +152,9 @@ class StreamIndex:
             cause = "journal damaged" if damaged else "missed"
             gap = Gap(self.spec.name, 0, 0, n_unexplained, cause, exact=True)
             self.gaps.append(StreamGap(self.n_rows, gap))
-        if n_jumped or block.segment != self._source_segment or self._n_explained:
+        if not self.n_rows:
+            self._segment = block.segment
+        elif n_jumped or block.segment != self._source_segment or self._n_explained:
             self._segment += 1
         self._source_segment, self._n_explained = block.segment, 0
         self._next_index = block.first_index + block.n_samples
@@ -260,7 +268,7 @@ class _Scanner:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._header: SessionHeader | None = None
-        self._specs: dict[str, StreamSpec] = {}
+        self._before_header: list[StreamSpec] = []
         self._orphans: dict[str, list[tuple[SampleBlock | Gap, Record]]] = {}
         self._n_unknown = 0
         self._newest_ns = 0
@@ -326,9 +334,9 @@ class _Scanner:
             case Gap():
                 self._take_gap(item, record)
             case SessionHeader():
-                self._header = self._header or item
+                self._identify(item)
             case StreamSpec():
-                self._declare(item)
+                self._take_spec(item)
             case ClockAnchor():
                 index.anchors.append(item)
             case Label():
@@ -340,7 +348,20 @@ class _Scanner:
             case SessionEnd():
                 index.end = item
 
-    def _declare(self, spec: StreamSpec) -> None:
+    def _identify(self, header: SessionHeader) -> None:
+        """Take the header; streams that came before it, it being damaged, are declared now."""
+        if self._header is None:
+            self._header = header
+            for spec in self._before_header:
+                self._declare(spec, header)
+
+    def _take_spec(self, spec: StreamSpec) -> None:
+        if self._header is None:
+            self._before_header.append(spec)
+        else:
+            self._declare(spec, self._header)
+
+    def _declare(self, spec: StreamSpec, header: SessionHeader) -> None:
         if spec.name in self._index.streams:
             return
         if spec.name in RESERVED_NAMES or "/" in spec.name or not spec.name:
@@ -348,7 +369,7 @@ class _Scanner:
                 f"journal {self._directory}: a stream is named {spec.name!r}, expected a name "
                 "that no other group of the session has. Keep the folder and report this."
             )
-        self._index.streams[spec.name] = StreamIndex(spec)
+        self._index.streams[spec.name] = StreamIndex(spec, header.first_index.get(spec.name, 0))
         # A declaration lost to damage is repeated at the head of the next segment.
         for item, record in self._orphans.pop(spec.name, []):
             if isinstance(item, Gap):

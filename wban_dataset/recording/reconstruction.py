@@ -154,6 +154,7 @@ def stream_attributes(
     return {
         **layout.default_attributes(spec, index.header.emissivity),
         **layout.stream_attributes(spec),
+        "first_index": stream.first_index,
         "effective_rate_hz": effective_rate_hz,
         "n_lost": n_lost(stream, gaps, index),
     }
@@ -178,9 +179,12 @@ def warmed_up(
 ) -> NDArray[np.bool_]:
     """Whether the thermal sensor had been powered for four minutes, (n,).
 
-    Without a known power-up the recording's start is taken; a sensor that was missing begins anew.
+    Without a known power-up the recording's start is taken, of the first session where others went
+    before; a sensor that was missing begins anew.
     """
-    power_up_ns = int(spec.attributes.get("power_up_ns", index.header.started_monotonic_ns))
+    header = index.header
+    began_ns = header.attributes.get(layout.RUN_STARTED, header.started_monotonic_ns)
+    power_up_ns = int(spec.attributes.get("power_up_ns", began_ns))
     warm = monotonic_ns >= power_up_ns + layout.WARM_UP_NS
     for gap in gaps:
         if gap.cause == "device missing":

@@ -148,6 +148,7 @@ class SessionWriter:
                 attributes = {
                     **layout.default_attributes(spec, index.header.emissivity),
                     **layout.stream_attributes(spec),
+                    "first_index": 0,
                     "effective_rate_hz": 0.0,
                     "n_lost": 0,
                 }

@@ -217,7 +217,11 @@ class HealthSample:
 
 @dataclass(frozen=True, slots=True)
 class SessionHeader:
-    """What is known of a session before its first sample."""
+    """What is known of a session before its first sample.
+
+    A session that goes on where another ended without a gap names it in `continues`; `first_index`
+    then tells by stream the index of its first sample, since indices run on.
+    """
 
     session_id: str
     boot_id: str
@@ -236,9 +240,11 @@ class SessionHeader:
     gzip_level: int = 1
     emissivity: float = 0.95
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict[str, AttributeValue])
+    first_index: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-ORDERLY_ENDS = ("asked to stop", "duration reached", "source ended")
+NEXT_SESSION = "next session began"
+ORDERLY_ENDS = ("asked to stop", "duration reached", "source ended", NEXT_SESSION)
 """Reasons to end that mean that everything that was wanted is there."""
 
 

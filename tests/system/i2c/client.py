@@ -62,8 +62,14 @@ def failure(action: Callable[[], object]) -> list[Any]:
     return []
 
 
+def opened(bus: int | str) -> LinuxI2CBus:
+    made = LinuxI2CBus(bus)
+    made.reopen()
+    return made
+
+
 def transfers() -> dict[str, Any]:
-    with_bus = LinuxI2CBus(1)
+    with_bus = opened(1)
     with_bus.write(0x53, bytes((0x1E, 1, 2, 3)))
     answer = with_bus.write_read(0x53, b"\x1e", 3)
     device_id = with_bus.write_read(0x53, b"\x00", 1)
@@ -81,7 +87,7 @@ def transfers() -> dict[str, Any]:
 
 
 def errors() -> dict[str, Any]:
-    bus = LinuxI2CBus(1)
+    bus = opened(1)
     failures = {
         f"0x{address:02x}": failure(lambda a=address: bus.write_read(a, b"\x00", 1))
         for address in (0x70, 0x71, 0x72, 0x73, 0x74)
@@ -92,21 +98,21 @@ def errors() -> dict[str, Any]:
 
 
 def opening() -> dict[str, Any]:
-    first = LinuxI2CBus("/dev/i2c-1")
-    second = failure(lambda: LinuxI2CBus(1))
+    first = opened("/dev/i2c-1")
+    second = failure(lambda: opened(1))
     first.reopen()
     first.close()
-    third = failure(lambda: LinuxI2CBus(1).close())
+    third = failure(lambda: opened(1).close())
     return {
         "second": second,
         "after close": third,
-        "absent": failure(lambda: LinuxI2CBus(7)),
-        "no bus": failure(lambda: LinuxI2CBus("/dev/null")),
+        "absent": failure(lambda: opened(7)),
+        "no bus": failure(lambda: opened("/dev/null")),
     }
 
 
 def accelerometer() -> dict[str, Any]:
-    bus = LinuxI2CBus(1)
+    bus = opened(1)
     device = Adxl345("adxl345", bus, CLOCK)
     run(device.start(), device)
     before = record(device, 1.0)
@@ -128,7 +134,7 @@ def accelerometer() -> dict[str, Any]:
 
 
 def gyroscope() -> dict[str, Any]:
-    bus = LinuxI2CBus(1)
+    bus = opened(1)
     device = Mpu6050("mpu6050", bus, CLOCK, address=0x69, sampling_rate_hz=200.0)
     run(device.start(), device)
     outputs = record(device, 1.0)
