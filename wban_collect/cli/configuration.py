@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from wban_collect.bus_budget import BUSY, IDLE_CORE, bus_load, buses
 from wban_collect.config import DEFAULT_LOAD, Config, load_config, stream_names, to_toml
 from wban_collect.errors import ConfigError
 
@@ -75,6 +76,24 @@ def check(config_path: Path | None) -> None:
     click.echo(f"ok: streams {', '.join(stream_names(config))}")
     click.echo(f"activities: {', '.join(config.activities())}")
     click.echo(capacity(config, Path(config.storage.out)))
+    for number in buses(config):
+        click.echo(_load_of_bus(config, number))
+
+
+def _load_of_bus(config: Config, number: int) -> str:
+    """Say how busy a bus will be; refuse what no bus can do."""
+    hz = config.simulation.bus_hz
+    load = bus_load(config, number, hz)
+    if load > 1:
+        raise ConfigError(
+            f"bus {number}: its chips want {load:.0%} of its time at {hz / 1e3:.0f} kHz, expected "
+            "at most 85%. Lower sampling_rate_hz or refresh_hz, or move a chip to another bus."
+        )
+    slow = bus_load(config, number, hz * IDLE_CORE)
+    note = "; little is left for what goes wrong" if load > BUSY else ""
+    if slow > 1:
+        note += f"; an idling core clock makes that {slow:.0%}: see firmware_config/config.txt"
+    return f"bus {number}: {load:.0%} busy at {hz / 1e3:.0f} kHz{note}"
 
 
 def _check_with_the_drivers(config: Config) -> None:

@@ -1,0 +1,473 @@
+"""The recorder as a service: what is asked of it, what it does by itself, how it does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from wban_collect.assembly import required_devices
+from wban_collect.catalogue import Catalogue
+from wban_collect.clock import SystemClock
+from wban_collect.clock_sources import boot_id, read_anchor, synchronisation
+from wban_collect.config import Config
+from wban_collect.errors import ConfigError, WbanError
+from wban_collect.messages import (
+    FAILURE,
+    DeviceTrouble,
+    LabelRequest,
+    MarkRequest,
+    RecordingStatus,
+    Reply,
+    Request,
+    SessionsRequest,
+    StartRequest,
+    Status,
+    StatusRequest,
+    StopRequest,
+    StreamStatus,
+)
+from wban_collect.naming import true_time_learnt
+from wban_collect.plan import Request as PlanRequest
+from wban_collect.plan import make_plan
+from wban_collect.publisher import Publisher
+from wban_collect.rates import Rates
+from wban_collect.recorder import Audience, Observed, Parts, Recorder
+from wban_collect.recording_thread import RecordingThread
+from wban_collect.sealer import Sealer
+from wban_collect.sealing import SealOutcome
+from wban_collect.space import SpacePolicy
+from wban_collect.storage import Commit
+from wban_collect.unattended import Unattended
+from wban_dataset.recording.activities import known_activity, subject_id
+from wban_dataset.recording.layout import JOURNAL_NAME
+from wban_dataset.recording.streams import SessionHeader
+
+log = logging.getLogger(__name__)
+
+STOP_PATIENCE_S = 1.8
+"""How long the end of the service waits for the recording's."""
+
+SPACE_INTERVAL_NS = 10_000_000_000
+NAMING_INTERVAL_NS = 30_000_000_000
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the service is put into.
+
+    Attributes
+    ----------
+    parts
+        Makes the hardware, or what stands for it, for an activity.
+    live_address
+        Where the live data can be read.
+    acknowledge
+        Told of every fsync, and of the folder that it was in.
+    """
+
+    out: Path
+    parts: Callable[[str], Parts]
+    publisher: Publisher
+    live_address: str = ""
+    simulated: bool = False
+    acknowledge: Callable[[Path, Commit], None] = lambda folder, commit: None
+
+
+class Service:
+    """Records when it is asked to or by itself; seals, names and makes room in the background."""
+
+    def __init__(self, config: Config, surroundings: Surroundings) -> None:
+        storage = config.storage
+        self._config = config
+        self._around = surroundings
+        self._clock = SystemClock()
+        self._boot_id = boot_id()
+        self._began_ns = self._clock.monotonic_ns()
+        self._recording: RecordingThread | None = None
+        self._header: SessionHeader | None = None
+        self._folder: Path | None = None
+        self._lock = threading.RLock()
+        self._rates = Rates()
+        self._recovered: list[str] = []
+        self._space_due_ns = self._naming_due_ns = 0
+        self._last_failure = ""
+        self.unattended = Unattended(config.unattended)
+        self._catalogue = Catalogue(surroundings.out)
+        self._sealer = Sealer(
+            surroundings.out, limit=storage.backlog_limit, on_sealed=self._note_sealed
+        )
+        self._space = SpacePolicy(
+            surroundings.out,
+            keep_free_bytes=storage.keep_free_mb * 1_000_000,
+            warn_hours=storage.warn_hours,
+            when_full=storage.when_full,
+            bytes_per_hour=config.bytes_per_second() * 3600,
+        )
+
+    def start(self) -> None:
+        """Finish in the background what an earlier run has left."""
+        self._sealer.find_left_over()
+        self._sealer.start()
+
+    def close(self) -> None:
+        """End the recording in order; what is not sealed yet is sealed at the next start."""
+        with self._lock:
+            recording = self._recording
+        if recording is not None:
+            recording.stop()
+            if not wait([recording.ended], STOP_PATIENCE_S).done:
+                log.warning("the recording hangs; its journal is safe, and sealed at next start.")
+        self._sealer.close()
+
+    def handle(self, request: Request) -> Reply | Future[Reply]:
+        """Answer a request; what takes long is answered later."""
+        match request:
+            case StatusRequest():
+                return Reply(status=self.status())
+            case SessionsRequest(limit=limit):
+                return self._later(partial(self._sessions, limit))
+            case StartRequest():
+                return self._start_asked(request)
+            case StopRequest():
+                return self._stop_asked()
+            case LabelRequest(activity=activity):
+                slug = self._known_activity(activity)
+                self._present().label(slug)
+                return Reply(folder=str(self._folder or ""))
+            case MarkRequest(text=text):
+                self._present().mark(text)
+                return Reply(folder=str(self._folder or ""))
+
+    def supervise(self) -> None:
+        """Do what is to be done by itself; called every second."""
+        now_ns = self._clock.monotonic_ns()
+        self._follow_schedule(now_ns)
+        if now_ns >= self._space_due_ns:
+            self._space_due_ns = now_ns + SPACE_INTERVAL_NS
+            self._keep_space()
+        if now_ns >= self._naming_due_ns:
+            self._naming_due_ns = now_ns + NAMING_INTERVAL_NS
+            self._name_by_true_time()
+        if self._around.publisher.is_watched:
+            self._around.publisher.offer_status(self.status())
+
+    def complaint(self) -> str:
+        """Say what hangs; nothing while all lives."""
+        recording = self._recording
+        return recording.complaint() if recording is not None else ""
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether a session is open."""
+        recording = self._recording
+        return recording is not None and recording.state == "recording"
+
+    def begins_by_itself(self) -> bool:
+        """Whether a recording is wanted now without anybody asking."""
+        local, synchronised = datetime.now().astimezone(), synchronisation()[0]
+        return self.unattended.wants(local, synchronised=synchronised)
+
+    def status(self) -> Status:
+        """Tell how it does."""
+        with self._lock:
+            recording = self._recording
+        now_ns = self._clock.monotonic_ns()
+        free_bytes = self._free_bytes()
+        progress = recording.progress if recording is not None else None
+        return Status(
+            state=recording.state if recording is not None else "idle",
+            version=version("wban"),
+            host=platform.node(),
+            boot_id=self._boot_id,
+            pid=os.getpid(),
+            now_ns=now_ns,
+            uptime_s=(now_ns - self._began_ns) / 1e9,
+            out=str(self._around.out),
+            unattended=self.unattended.enabled,
+            synchronised=synchronisation()[0],
+            free_bytes=free_bytes,
+            bytes_per_hour=self._config.bytes_per_second() * 3600,
+            hours_left=self._space.hours_left(free_bytes),
+            backlog=self._sealer.backlog,
+            simulated=self._around.simulated,
+            live_address=self._around.live_address,
+            recording=self._recording_status(now_ns) if recording is not None else None,
+            streams=self._stream_statuses(now_ns) if recording is not None else [],
+            troubles=self._troubles() if recording is not None else [],
+            degraded=list(progress.degraded) if progress is not None else [],
+            recovered=list(self._recovered),
+            warnings=self._warnings(free_bytes),
+        )
+
+    # --- what is asked ---------------------------------------------------------------------------
+
+    def _start_asked(self, request: StartRequest) -> Future[Reply]:
+        try:
+            subject = subject_id(request.subject)
+        except ValueError as error:
+            raise ConfigError(f"subject: {error}.") from error
+        activity = self._known_activity(request.activity)
+        with self._lock:
+            self.unattended.release()
+            recording = self._begin(
+                PlanRequest(
+                    subject,
+                    activity,
+                    self._around.out,
+                    request.duration_ns,
+                    simulated=self._around.simulated,
+                )
+            )
+        return _answered(recording.begun)
+
+    def _stop_asked(self) -> Reply | Future[Reply]:
+        with self._lock:
+            self.unattended.hold()
+            recording = self._recording
+            if recording is None:
+                return Reply(FAILURE, "nothing is being recorded; there is nothing to stop.")
+            was_starting = recording.state == "starting"
+            recording.stop()
+        return _answered(recording.ended, without_result=was_starting)
+
+    def _present(self) -> RecordingThread:
+        with self._lock:
+            if self._recording is None:
+                raise WbanError(
+                    "nothing is being recorded; begin with 'wban-collect start --subject S01 "
+                    "--activity eating'."
+                )
+            return self._recording
+
+    def _known_activity(self, text: str) -> str:
+        try:
+            return known_activity(text, self._config.activities())
+        except ValueError as error:
+            raise ConfigError(f"activity: {error}.") from error
+
+    def _sessions(self, limit: int) -> Reply:
+        busy: dict[Path, str] = {}
+        if self._folder is not None and self._recording is not None:
+            busy[self._folder] = "recording"
+        if self._sealer.backlog.sealing:
+            busy[Path(self._sealer.backlog.sealing)] = "sealing"
+        return Reply(sessions=self._catalogue.entries(limit, busy))
+
+    def _later(self, work: Callable[[], Reply]) -> Future[Reply]:
+        """Do what reads the disk in a thread of its own."""
+        future: Future[Reply] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except Exception as error:  # noqa: BLE001 - whoever waits for the answer is told
+                future.set_exception(error)
+
+        threading.Thread(target=run, name="answer", daemon=True).start()
+        return future
+
+    # --- recording -------------------------------------------------------------------------------
+
+    def _begin(self, request: PlanRequest) -> RecordingThread:
+        """Begin to record, unless something speaks against it; the lock is held."""
+        if self._recording is not None:
+            raise WbanError(
+                f"{self._folder or 'another session'} is being recorded; end it with "
+                "'wban-collect stop' first."
+            )
+        if self._sealer.is_full:
+            backlog = self._sealer.backlog
+            raise WbanError(
+                f"{backlog.n_waiting} sessions wait to be sealed, expected fewer than "
+                f"{backlog.limit}; wait until some are done ('wban-collect status')."
+            )
+        audience = Audience(
+            commit=self._note_commit,
+            output=self._publish,
+            opened=self._note_opened,
+            closed=self._sealer.add,
+            may_change=lambda: not self._sealer.is_full,
+        )
+
+        def make(audience: Audience) -> Recorder:
+            parts = self._around.parts(request.activity)
+            return Recorder(parts, make_plan(request, self._config, parts.clock), audience)
+
+        recording = self._recording = RecordingThread(make, audience)
+        self._rates = Rates()
+        recording.ended.add_done_callback(self._note_ended)
+        recording.start()
+        return recording
+
+    def _publish(self, item: Observed) -> None:
+        self._around.publisher.offer(item)
+
+    def _note_commit(self, commit: Commit) -> None:
+        if self._folder is not None:
+            self._around.acknowledge(self._folder, commit)
+
+    def _note_opened(self, header: SessionHeader, folder: Path) -> None:
+        self._header, self._folder = header, folder
+        self._around.publisher.describe_session(header)
+        log.info("recording into %s", folder)
+
+    def _note_ended(self, ended: Future[Path]) -> None:
+        error = ended.exception()
+        with self._lock:
+            reason = self._recording.end_reason if self._recording is not None else ""
+            self._recording = self._folder = self._header = None
+            self._around.publisher.describe_session(None)
+            self._last_failure = str(error) if error is not None else ""
+            if error is not None or reason == "disk full":
+                self.unattended.note_failure(self._clock.monotonic_ns())
+        if error is not None:
+            log.warning("%s", error)
+        else:
+            log.info("recording ended: %s", reason)
+
+    def _follow_schedule(self, now_ns: int) -> None:
+        wanted = self.begins_by_itself()
+        with self._lock:
+            recording = self._recording
+            if recording is not None:
+                if self.unattended.enabled and not wanted:
+                    recording.stop("schedule")
+                return
+            if not wanted or not self.unattended.may_try(now_ns):
+                return
+            if self._space.state(self._free_bytes(), self._unsealed_bytes()) == "full":
+                return
+            try:
+                self._begin(
+                    PlanRequest(
+                        self.unattended.subject,
+                        self._known_activity(self.unattended.activity),
+                        self._around.out,
+                        session_ns=self.unattended.session_ns,
+                        without_missing=True,
+                        simulated=self._around.simulated,
+                    )
+                )
+            except WbanError as error:
+                log.warning("%s", error)
+                self.unattended.note_failure(now_ns)
+
+    # --- the disk --------------------------------------------------------------------------------
+
+    def _note_sealed(self, outcome: SealOutcome) -> None:
+        report = outcome.report
+        if report["recovered"]:
+            lost_s = report["lost_tail_ns"] / 1e9
+            self._recovered.append(f"{outcome.folder}: up to {lost_s:.1f} s missing at its end")
+        log.info("%s", outcome.text)
+
+    def _keep_space(self) -> None:
+        state = self._space.state(self._free_bytes(), self._unsealed_bytes())
+        if state != "ok" and self._config.storage.when_full == "remove verified":
+            self._space.make_room(self._space.wanted_bytes)
+            state = self._space.state(self._free_bytes(), self._unsealed_bytes())
+        with self._lock:
+            if state == "full" and self._recording is not None:
+                self._recording.stop("disk full")
+
+    def _name_by_true_time(self) -> None:
+        anchor = read_anchor()
+        if anchor.synchronised:
+            for before, after in true_time_learnt(self._around.out, self._boot_id, anchor):
+                log.info("%s is now %s: the clock is known to be right", before, after.name)
+
+    def _free_bytes(self) -> int:
+        try:
+            return shutil.disk_usage(self._around.out).free
+        except OSError:
+            return 0
+
+    def _unsealed_bytes(self) -> int:
+        """Bytes of journals on the disk; each becomes a sealed copy before it goes."""
+        return sum(path.stat().st_size for path in self._around.out.glob(f"*/{JOURNAL_NAME}/*.wbj"))
+
+    # --- how it does -----------------------------------------------------------------------------
+
+    def _recording_status(self, now_ns: int) -> RecordingStatus | None:
+        header, recording = self._header, self._recording
+        if header is None or recording is None:
+            return None
+        return RecordingStatus(
+            folder=str(self._folder),
+            session_id=header.session_id,
+            subject=header.subject,
+            label=recording.progress.label,
+            started_ns=header.started_monotonic_ns,
+            duration_s=(now_ns - header.started_monotonic_ns) / 1e9,
+            n_sessions=recording.progress.n_sessions,
+        )
+
+    def _stream_statuses(self, now_ns: int) -> list[StreamStatus]:
+        recording = self._recording
+        counts = dict(recording.progress.counts) if recording is not None else {}
+        return [
+            StreamStatus(
+                name=name,
+                n_rows=count.n_rows,
+                n_acknowledged=count.n_acknowledged,
+                n_lost=count.n_lost,
+                n_gaps=count.n_gaps,
+                rate_hz=self._rates.note(name, count.newest_ns, count.n_rows),
+                age_s=(now_ns - count.newest_ns) / 1e9 if count.newest_ns else -1.0,
+            )
+            for name, count in sorted(counts.items())
+        ]
+
+    def _troubles(self) -> list[DeviceTrouble]:
+        recording = self._recording
+        failures = dict(recording.progress.failures) if recording is not None else {}
+        required = required_devices(self._config)
+        return [
+            DeviceTrouble(device, device in required, str(error))
+            for device, error in failures.items()
+        ]
+
+    def _warnings(self, free_bytes: int) -> list[str]:
+        warnings: list[str] = []
+        if self._last_failure:
+            warnings.append(self._last_failure)
+        state = self._space.state(free_bytes, self._unsealed_bytes())
+        if state != "ok":
+            hours = self._space.hours_left(free_bytes)
+            warnings.append(
+                f"{self._around.out}: room for {hours:.1f} h; copy sessions away and remove them, "
+                'or set storage.when_full = "remove verified".'
+            )
+        if self._sealer.is_full:
+            warnings.append(
+                f"{self._sealer.backlog.n_waiting} sessions wait to be sealed; no new one begins."
+            )
+        warnings += [f"{folder} cannot be sealed" for folder in self._sealer.backlog.failed]
+        return warnings
+
+
+def _answered(folder: Future[Path], *, without_result: bool = False) -> Future[Reply]:
+    """Make the reply of a future folder; `without_result`: that there is none is no failure."""
+    reply: Future[Reply] = Future()
+
+    def answer(done: Future[Path]) -> None:
+        error = done.exception()
+        if error is None:
+            reply.set_result(Reply(folder=str(done.result())))
+        elif without_result:
+            reply.set_result(Reply())
+        else:
+            reply.set_exception(error)
+
+    folder.add_done_callback(answer)
+    return reply
