@@ -21,8 +21,8 @@ from wban_collect.config import Config
 from wban_collect.control import ControlServer
 from wban_collect.endpoints import control_socket, live_socket
 from wban_collect.notify import Notifier
+from wban_collect.parts import Parts
 from wban_collect.publisher import Publisher
-from wban_collect.recorder import Parts
 from wban_collect.service import Service, Surroundings
 from wban_collect.session_folder import check_writable
 from wban_collect.storage import Commit

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from wban_collect.audience import Audience, Observed, Progress
 from wban_collect.bus import BusWorker
-from wban_collect.clock import Clock
 from wban_collect.device import BusDevice, DeviceOutput, FrameDevice
 from wban_collect.errors import (
     BusOpenError,
@@ -23,17 +23,15 @@ from wban_collect.errors import (
 )
 from wban_collect.frames import FrameWorker
 from wban_collect.housekeeping import Housekeeping
-from wban_collect.i2c import I2CBus
 from wban_collect.open_session import OpenSession
+from wban_collect.parts import Parts
 from wban_collect.session_folder import check_writable, missing_folders, remove_empty
-from wban_collect.storage import Commit, Storage, StreamCount
+from wban_collect.storage import Commit, Storage
 from wban_collect.vitals import FreshRows, Vitals
 from wban_collect.worker import ThreadedRunner, VirtualRunner, Worker
-from wban_dataset.recording.layout import DEGRADED
+from wban_dataset.recording.layout import DEGRADED, power_up_of
 from wban_dataset.recording.streams import (
     NEXT_SESSION,
-    ClockAnchor,
-    Gap,
     Label,
     Mark,
     SampleBlock,
@@ -64,47 +62,7 @@ RETRY_CHANGE_NS = 60_000_000_000
 REST_PATIENCE_S = 0.5
 """How long the end of a recording waits for chips that are put to rest."""
 
-Observed = SampleBlock | Gap | StreamSpec | Label | Mark
 NextSession = Callable[[SessionHeader, str, int], tuple[SessionHeader, str]]
-
-
-@dataclass(frozen=True)
-class BusPart:
-    """One I2C bus, its devices, and the clock of its thread."""
-
-    name: str
-    bus: I2CBus
-    devices: Sequence[BusDevice]
-    clock: Clock
-
-
-@dataclass(frozen=True)
-class CameraPart:
-    """One camera and the clock of its worker."""
-
-    device: FrameDevice
-    clock: Clock
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Everything that assembly has put together for one recording.
-
-    `own_workers` are those of simulated hardware that has no thread (virtual time). `labels` tells
-    the spans that are known by themselves: those of a replayed or simulated schedule.
-    """
-
-    buses: Sequence[BusPart]
-    cameras: Sequence[CameraPart]
-    clock: Clock
-    storage_clock: Clock
-    read_anchor: Callable[[], ClockAnchor]
-    required_devices: frozenset[str]
-    virtual: bool = False
-    own_workers: Sequence[Worker] = ()
-    labels: Callable[[], list[Label]] = list
-    ended: Callable[[], bool] = lambda: False
-    close: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -136,56 +94,6 @@ class Plan:
     keep_free_bytes: int = 200_000_000
 
 
-@dataclass
-class Progress:
-    """What a recording is doing, for whoever shows it."""
-
-    folder: Path | None = None
-    header: SessionHeader | None = None
-    label: str = ""
-    n_sessions: int = 0
-    started_ns: int = 0
-    now_ns: int = 0
-    free_bytes: int = 0
-    degraded: tuple[str, ...] = ()
-    counts: dict[str, StreamCount] = field(default_factory=dict[str, StreamCount])
-    failures: dict[str, Exception] = field(default_factory=dict[str, Exception])
-
-
-def _unnoticed(*_: object) -> None:
-    """Nobody watches."""
-
-
-def _always() -> bool:
-    return True
-
-
-@dataclass(frozen=True)
-class Audience:
-    """Who is told what, each from the thread that does it; none of them may wait.
-
-    Attributes
-    ----------
-    progress
-        About ten times a second of real time, from the thread that called `Recorder.run`.
-    commit
-        After every fsync.
-    output
-        Every block, gap, stream, label and mark.
-    opened, closed
-        A session that begins, and a folder that can be sealed from now on.
-    may_change
-        Asked before a next session begins; while it says no, the present one goes on.
-    """
-
-    progress: Callable[[Progress], None] = _unnoticed
-    commit: Callable[[Commit], None] = _unnoticed
-    output: Callable[[Observed], None] = _unnoticed
-    opened: Callable[[SessionHeader, Path], None] = _unnoticed
-    closed: Callable[[Path], None] = _unnoticed
-    may_change: Callable[[], bool] = _always
-
-
 class Recorder:
     """Runs one recording: one session, or many without a gap between them."""
 
@@ -202,6 +110,7 @@ class Recorder:
         self._session: OpenSession | None = None
         self._changing = False
         self._change_due_ns = 0
+        self._power_up_ns: dict[str, int] = {}
         self._label: Label | None = None
         self._label_lock = threading.Lock()
         self._fresh = FreshRows(parts.clock.monotonic_ns())
@@ -250,6 +159,7 @@ class Recorder:
         now_ns = self._parts.clock.monotonic_ns()
         with self._label_lock:
             before, self._label = self._label, self._live_label(now_ns, activity)
+            self._progress.label = activity
             for label in (replace(before, stop_ns=now_ns) if before else None, self._label):
                 if label is not None:
                     self._observe(label)
@@ -267,7 +177,9 @@ class Recorder:
                     streams = self._streams_of.get(device) or {device}
                     attempts_ns |= dict.fromkeys(streams, attempt_ns)
         now_ns = self._parts.clock.monotonic_ns()
-        return Vitals(now_ns, self._fresh.fsync_ns, dict(self._fresh.by_stream), attempts_ns)
+        # Before the session is open there is nothing to fsync.
+        fsync_ns = self._fresh.fsync_ns if self._session is not None else now_ns
+        return Vitals(now_ns, fsync_ns, dict(self._fresh.by_stream), attempts_ns)
 
     def run(self) -> Path:
         """Record until the duration is over, the source ends, or `stop`; return the last folder.
@@ -306,6 +218,8 @@ class Recorder:
         """Store what a device delivers; called from the devices' threads."""
         if isinstance(output, SampleBlock):
             self._delivered.add(output.stream)
+        elif output.cause == "device missing":
+            self._power_up_ns[output.stream] = output.stop_ns
         self._observe(output)
 
     def _observe(self, item: Observed) -> None:
@@ -378,9 +292,11 @@ class Recorder:
         if not labels:
             self._label = self._live_label(self._progress.started_ns, header.activity)
             labels = [self._label]
+        self._progress.label = labels[-1].label
         for label in labels:
             self._observe(label)
         self._delivering_since_ns = self._parts.clock.monotonic_ns()
+        self._fresh.fsync_ns = self._delivering_since_ns
         self._change_due_ns = self._delivering_since_ns + (plan.session_ns or 0)
         self._introduce(session)
         return session
@@ -429,7 +345,9 @@ class Recorder:
         with self._label_lock:
             running = self._label or self._live_label(now_ns, before.header.activity)
             header, name = self._plan.next_session(before.header, running.label, now_ns)
-            session = self._new_session(_degraded(header, sorted(self._required_failures())), name)
+            header = _degraded(header, sorted(self._required_failures()))
+            header = _powered(header, self._power_up_ns)
+            session = self._new_session(header, name)
             self._label = replace(running, start_ns=now_ns - HELD_BY_CHIPS_NS)
             anchor = self._parts.read_anchor()
             last = (replace(running, stop_ns=now_ns), anchor, SessionEnd(now_ns, NEXT_SESSION, {}))
@@ -462,7 +380,6 @@ class Recorder:
         self._progress.counts = self.storage.counts
         self._progress.failures = self._failures()
         self._progress.free_bytes = self._housekeeping.free_bytes
-        self._progress.label = self._label.label if self._label else ""
         self._audience.progress(self._progress)
 
     def _put_to_rest(self) -> None:
@@ -508,6 +425,12 @@ def _degraded(header: SessionHeader, missing: Sequence[str]) -> SessionHeader:
     """Write into a header which required devices are missing."""
     others = {key: value for key, value in header.attributes.items() if key != DEGRADED}
     return replace(header, attributes={**others, DEGRADED: ",".join(missing)})
+
+
+def _powered(header: SessionHeader, power_up_ns: Mapping[str, int]) -> SessionHeader:
+    """Write into a header which devices were without power in the sessions before."""
+    told = {power_up_of(stream): instant_ns for stream, instant_ns in power_up_ns.items()}
+    return replace(header, attributes={**header.attributes, **told})
 
 
 def _same_calibration(one: StreamSpec, other: StreamSpec) -> bool:

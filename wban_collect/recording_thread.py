@@ -9,8 +9,9 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
+from wban_collect.audience import Audience, Progress
 from wban_collect.errors import WbanError, unexpected
-from wban_collect.recorder import Audience, Progress, Recorder
+from wban_collect.recorder import Recorder
 from wban_dataset.recording.streams import SessionHeader
 
 log = logging.getLogger(__name__)

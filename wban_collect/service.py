@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from wban_collect.assembly import required_devices
+from wban_collect.audience import Audience, Observed
 from wban_collect.catalogue import Catalogue
 from wban_collect.clock import SystemClock
 from wban_collect.clock_sources import boot_id, read_anchor, synchronisation
@@ -37,11 +38,12 @@ from wban_collect.messages import (
     StreamStatus,
 )
 from wban_collect.naming import true_time_learnt
+from wban_collect.parts import Parts
 from wban_collect.plan import Request as PlanRequest
 from wban_collect.plan import make_plan
 from wban_collect.publisher import Publisher
 from wban_collect.rates import Rates
-from wban_collect.recorder import Audience, Observed, Parts, Recorder
+from wban_collect.recorder import DISK_FULL, Recorder
 from wban_collect.recording_thread import RecordingThread
 from wban_collect.sealer import Sealer
 from wban_collect.sealing import SealOutcome
@@ -49,13 +51,15 @@ from wban_collect.space import SpacePolicy
 from wban_collect.storage import Commit
 from wban_collect.unattended import Unattended
 from wban_dataset.recording.activities import known_activity, subject_id
-from wban_dataset.recording.layout import JOURNAL_NAME
 from wban_dataset.recording.streams import SessionHeader
 
 log = logging.getLogger(__name__)
 
 STOP_PATIENCE_S = 1.8
 """How long the end of the service waits for the recording's."""
+
+ROOM_HOURS = 1.0
+"""What is made room for, where verified sessions may be removed."""
 
 SPACE_INTERVAL_NS = 10_000_000_000
 NAMING_INTERVAL_NS = 30_000_000_000
@@ -112,6 +116,8 @@ class Service:
             warn_hours=storage.warn_hours,
             when_full=storage.when_full,
             bytes_per_hour=config.bytes_per_second() * 3600,
+            gzip_level=storage.gzip_level,
+            catalogue=self._catalogue,
         )
 
     def start(self) -> None:
@@ -256,11 +262,9 @@ class Service:
             raise ConfigError(f"activity: {error}.") from error
 
     def _sessions(self, limit: int) -> Reply:
-        busy: dict[Path, str] = {}
-        if self._folder is not None and self._recording is not None:
+        busy = self._sealer.states
+        if self._folder is not None:
             busy[self._folder] = "recording"
-        if self._sealer.backlog.sealing:
-            busy[Path(self._sealer.backlog.sealing)] = "sealing"
         return Reply(sessions=self._catalogue.entries(limit, busy))
 
     def _later(self, work: Callable[[], Reply]) -> Future[Reply]:
@@ -328,7 +332,7 @@ class Service:
             self._recording = self._folder = self._header = None
             self._around.publisher.describe_session(None)
             self._last_failure = str(error) if error is not None else ""
-            if error is not None or reason == "disk full":
+            if error is not None or reason == DISK_FULL:
                 self.unattended.note_failure(self._clock.monotonic_ns())
         if error is not None:
             log.warning("%s", error)
@@ -345,7 +349,7 @@ class Service:
                 return
             if not wanted or not self.unattended.may_try(now_ns):
                 return
-            if self._space.state(self._free_bytes(), self._unsealed_bytes()) == "full":
+            if self._is_full():
                 return
             try:
                 self._begin(
@@ -372,13 +376,12 @@ class Service:
         log.info("%s", outcome.text)
 
     def _keep_space(self) -> None:
-        state = self._space.state(self._free_bytes(), self._unsealed_bytes())
-        if state != "ok" and self._config.storage.when_full == "remove verified":
-            self._space.make_room(self._space.wanted_bytes)
-            state = self._space.state(self._free_bytes(), self._unsealed_bytes())
+        if self._space.hours_left(self._free_bytes()) < ROOM_HOURS:
+            both_copies = 2 * ROOM_HOURS * self._config.bytes_per_second() * 3600
+            self._space.make_room(int(1.1 * both_copies))
         with self._lock:
-            if state == "full" and self._recording is not None:
-                self._recording.stop("disk full")
+            if self._recording is not None and self._is_full():
+                self._recording.stop(DISK_FULL)
 
     def _name_by_true_time(self) -> None:
         anchor = read_anchor()
@@ -386,15 +389,14 @@ class Service:
             for before, after in true_time_learnt(self._around.out, self._boot_id, anchor):
                 log.info("%s is now %s: the clock is known to be right", before, after.name)
 
+    def _is_full(self) -> bool:
+        return self._space.state(self._free_bytes(), self._sealer.unsealed_bytes) == "full"
+
     def _free_bytes(self) -> int:
         try:
             return shutil.disk_usage(self._around.out).free
         except OSError:
             return 0
-
-    def _unsealed_bytes(self) -> int:
-        """Bytes of journals on the disk; each becomes a sealed copy before it goes."""
-        return sum(path.stat().st_size for path in self._around.out.glob(f"*/{JOURNAL_NAME}/*.wbj"))
 
     # --- how it does -----------------------------------------------------------------------------
 
@@ -441,7 +443,7 @@ class Service:
         warnings: list[str] = []
         if self._last_failure:
             warnings.append(self._last_failure)
-        state = self._space.state(free_bytes, self._unsealed_bytes())
+        state = self._space.state(free_bytes, self._sealer.unsealed_bytes)
         if state != "ok":
             hours = self._space.hours_left(free_bytes)
             warnings.append(
@@ -452,8 +454,7 @@ class Service:
             warnings.append(
                 f"{self._sealer.backlog.n_waiting} sessions wait to be sealed; no new one begins."
             )
-        warnings += [f"{folder} cannot be sealed" for folder in self._sealer.backlog.failed]
-        return warnings
+        return warnings + self._sealer.warnings
 
 
 def _answered(folder: Future[Path], *, without_result: bool = False) -> Future[Reply]:

@@ -61,7 +61,7 @@ def test_commands_speak_to_the_daemon(tmp_path):
         told = json.loads(daemon.command("status", "--json").out)
         assert told["state"] == "recording"
         assert daemon.command("status").code == 0
-        (entry,) = json.loads(daemon.command("sessions", "--json").out)
+        entry = json.loads(daemon.command("sessions", "--json").out)  # a line for each
         assert (entry["state"], entry["subject"]) == ("recording", "S01")
         assert daemon.command("stop").code == 0
         assert daemon.command("stop").code == 1
@@ -103,7 +103,8 @@ def test_left_alone_it_records_without_a_gap_and_recovers_what_a_kill_left(tmp_p
         for folder in sealed(daemon.out):
             with Session.open(folder) as session:
                 found[session.session_id] = session.continues
-                for stream, n_rows in newest[session.session_id].items():
+                # Those that were begun after the kill are in no list.
+                for stream, n_rows in newest.get(session.session_id, {}).items():
                     assert session.stream(stream).n >= n_rows
         first, second, *_ = newest
         assert found[first] == ""

@@ -284,6 +284,11 @@ _SIGNAL_AXES: Mapping[StreamKind, tuple[str, ...]] = {
 }
 
 
+def power_up_of(stream: str) -> str:
+    """Attribute of a session: when a stream's device had power again, in a session before it."""
+    return f"{stream}_power_up_ns"
+
+
 def stream_columns(kind: StreamKind) -> tuple[Column, ...]:
     """Columns of a stream's group, scales first."""
     columns = (*_stamps(), *_OF_KIND[kind])

@@ -183,7 +183,8 @@ def warmed_up(
     before; a sensor that was missing begins anew.
     """
     header = index.header
-    began_ns = header.attributes.get(layout.RUN_STARTED, header.started_monotonic_ns)
+    run_ns = header.attributes.get(layout.RUN_STARTED, header.started_monotonic_ns)
+    began_ns = header.attributes.get(layout.power_up_of(spec.name), run_ns)
     power_up_ns = int(spec.attributes.get("power_up_ns", began_ns))
     warm = monotonic_ns >= power_up_ns + layout.WARM_UP_NS
     for gap in gaps:
