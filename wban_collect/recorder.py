@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +50,7 @@ HOPELESS = (DeviceNotFoundError, BusOpenError, CameraStackError)
 """Errors that waiting does not mend: a recording that has not begun yet is refused at once."""
 
 DISK_FULL = "disk full"
+DISK_FAILED = "disk failed"
 
 LIVE_LABEL_UNCERTAINTY_NS = 1_000_000_000
 """Of a label that a person gives by a key press."""
@@ -207,7 +209,7 @@ class Recorder:
             self.runner.run_until(self._done)
         except StorageError as error:
             log.error("%s", error)
-            self.stop(DISK_FULL)
+            self.stop(DISK_FULL if _is_for_want_of_room(error) else DISK_FAILED)
         finally:
             self.runner.stop(wait_for=self.storage)
             folder = self._close_session(self._session)
@@ -419,6 +421,11 @@ def _silent(device: str, waited_ns: int, reason: Exception | None) -> DeviceErro
         f"{reason or 'it was set up and stays silent.'} Check its wiring, or set "
         "required = false for it in the configuration."
     )
+
+
+def _is_for_want_of_room(error: StorageError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _degraded(header: SessionHeader, missing: Sequence[str]) -> SessionHeader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 STEP_BYTES = 16 << 20
@@ -56,10 +57,12 @@ class SpaceReservation:
     def give_margin(self) -> None:
         """Give one step back, so that a session that met a full disk can still be ended."""
         margin_bytes = max(self._reserved_bytes - STEP_BYTES, 0)
-        os.ftruncate(self._file, margin_bytes)
-        self._reserved_bytes = margin_bytes
+        with suppress(OSError):  # a disk that takes nothing any more
+            os.ftruncate(self._file, margin_bytes)
+            self._reserved_bytes = margin_bytes
 
     def release(self) -> None:
-        """Give the space back, just before sealing needs it."""
+        """Give the space back, just before sealing needs it; sealing does so where this cannot."""
         os.close(self._file)
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ from wban_collect.plan import Request as PlanRequest
 from wban_collect.plan import make_plan
 from wban_collect.publisher import Publisher
 from wban_collect.rates import Rates
-from wban_collect.recorder import DISK_FULL, Recorder
+from wban_collect.recorder import DISK_FAILED, DISK_FULL, Recorder
 from wban_collect.recording_thread import RecordingThread
 from wban_collect.sealer import Sealer
 from wban_collect.sealing import SealOutcome
@@ -332,7 +332,7 @@ class Service:
             self._recording = self._folder = self._header = None
             self._around.publisher.describe_session(None)
             self._last_failure = str(error) if error is not None else ""
-            if error is not None or reason == DISK_FULL:
+            if error is not None or reason in (DISK_FULL, DISK_FAILED):
                 self.unattended.note_failure(self._clock.monotonic_ns())
         if error is not None:
             log.warning("%s", error)

@@ -239,9 +239,10 @@ class Storage:
             now_ns = self.clock.monotonic_ns()
             self._on_commit(Commit(to.header.session_id, now_ns, duration_ns, sequence, rows))
 
-    def _begin(self, to: Destination) -> None:
-        """Bring a session's header to the disk."""
-        self._append(to.journal, to.header)
+    def _begin(self, to: Destination, first: Iterable[JournalItem] = ()) -> None:
+        """Bring a session's header, and what describes it, to the disk."""
+        for item in (to.header, *self._specs, *first):
+            self._append(to.journal, item)
         try:
             to.journal.commit()
         except OSError as error:
@@ -263,25 +264,24 @@ class Storage:
         """End a session; where the disk refuses, it is sealed as one that was cut off."""
         try:
             self._finish(to, last)
-        except StorageError as error:
+        except (StorageError, OSError) as error:
             log.error("%s", error)
             with suppress(OSError):
                 to.journal.close()
 
     def _change(self, change: _Change) -> None:
-        """Begin the next session, then end this one; the next must be on the disk before."""
+        """Begin the next session, then end this one: at no instant is there none on the disk."""
         try:
-            self._begin(change.to)
+            self._begin(change.to, change.first)
         except StorageError as error:
-            change.to.journal.close()
+            with suppress(OSError):
+                change.to.journal.close()
             change.done(error)
             return
         if self._to is not None:
             self._finish_or_leave(self._to, change.last)
         self._to, self.counts, self.n_bytes = change.to, {}, 0
-        self._dirty, self._sync_failed, self._described_in = True, False, ONCE_ONLY
-        for item in (*self._specs, *change.first):
-            self._append(change.to.journal, item)
+        self._dirty, self._sync_failed, self._described_in = False, False, ONCE_ONLY
         change.done(None)
 
     def _enqueue(self, item: JournalItem | _Change, n_bytes: int, now_ns: int) -> None:

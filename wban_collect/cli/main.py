@@ -8,6 +8,7 @@ import sys
 import click
 
 from wban_collect.cli.lazy_group import LazyCommands, LazyGroup, Place
+from wban_collect.cli.repeats import QuietRepeats
 from wban_collect.errors import ConfigError, WbanError
 from wban_dataset.recording.errors import system_error
 
@@ -91,6 +92,8 @@ def cli(verbose: bool) -> None:
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(QuietRepeats())
 
 
 def main() -> None:
