@@ -8,6 +8,7 @@
     │   ├── DeviceNotFoundError   nothing answers, or another chip does
     │   └── DeviceDataError       it answered, with data that cannot be true
     ├── BusError             a transfer failed
+    │   ├── AddressHeldError      a driver of the kernel holds the address
     │   └── BusOpenError          the bus cannot be opened
     │       └── BusPermissionError    it exists and may not be opened
     ├── CameraStackError     the camera software is missing or unusable
@@ -50,6 +51,10 @@ class BusError(WbanError):
     def __init__(self, message: str, errno: int = 0) -> None:
         super().__init__(message)
         self.errno = errno
+
+
+class AddressHeldError(BusError):
+    """A driver of the kernel holds the address: two masters of one chip disturb each other."""
 
 
 class BusOpenError(BusError):

@@ -15,7 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from wban_collect.errors import BusError, BusOpenError, BusPermissionError
+from wban_collect.errors import (
+    AddressHeldError,
+    BusError,
+    BusOpenError,
+    BusPermissionError,
+)
 
 if TYPE_CHECKING:
     from smbus2 import SMBus, i2c_msg
@@ -96,6 +101,7 @@ class LinuxI2CBus:
         self._sysfs = sysfs
         self._smbus: SMBus | None = None
         self._lock_file: int | None = None
+        self._free: set[int] = set()
 
     def write(self, address: int, data: bytes) -> None:
         """Send `data` to the chip at 7-bit `address`."""
@@ -174,6 +180,8 @@ class LinuxI2CBus:
             return None
 
     def _transfer(self, address: int, *messages: i2c_msg) -> None:
+        if address not in self._free:
+            self._refuse_held(address)
         if self._smbus is None:
             self._smbus = self._opened()
         try:
@@ -185,6 +193,17 @@ class LinuxI2CBus:
             raise BusError(
                 f"{self.device}, address 0x{address:02x}: error {code}, {hint}", code
             ) from error
+
+    def _refuse_held(self, address: int) -> None:
+        """Leave a chip alone that belongs to a driver of the kernel; asked once an address."""
+        driver = self.kernel_driver(address)
+        if driver is not None:
+            raise AddressHeldError(
+                f"{self.device}, address 0x{address:02x}: the kernel's driver {driver} holds it, "
+                "expected it free. Remove its dtoverlay line from config.txt and reboot.",
+                errno.EBUSY,
+            )
+        self._free.add(address)
 
     def _lock(self, descriptor: int) -> None:
         """Take the bus for this recorder."""

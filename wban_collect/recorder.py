@@ -15,6 +15,7 @@ from wban_collect.audience import Audience, Observed, Progress
 from wban_collect.bus import BusWorker
 from wban_collect.device import BusDevice, DeviceOutput, FrameDevice
 from wban_collect.errors import (
+    AddressHeldError,
     BusOpenError,
     CameraStackError,
     DeviceError,
@@ -46,7 +47,7 @@ log = logging.getLogger(__name__)
 PREFLIGHT_NS = 30_000_000_000
 """How long required streams may take until they deliver."""
 
-HOPELESS = (DeviceNotFoundError, BusOpenError, CameraStackError)
+HOPELESS = (DeviceNotFoundError, AddressHeldError, BusOpenError, CameraStackError)
 """Errors that waiting does not mend: a recording that has not begun yet is refused at once."""
 
 DISK_FULL = "disk full"

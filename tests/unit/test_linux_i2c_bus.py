@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from smbus2 import SMBus
 
-from wban_collect.errors import BusError, BusOpenError, BusPermissionError
+from wban_collect.errors import AddressHeldError, BusError, BusOpenError, BusPermissionError
 from wban_collect.i2c import LinuxI2CBus
 
 
@@ -51,6 +51,8 @@ def test_a_bound_kernel_driver_is_named(device: Path, tmp_path: Path) -> None:
     (chip / "driver").symlink_to(driver)
     assert bus.kernel_driver(0x53) == "adxl345_i2c"
     assert bus.kernel_driver(0x68) is None
+    with pytest.raises(AddressHeldError, match="driver adxl345_i2c holds it"):
+        bus.write(0x53, b"\0")
     bus.close()
 
 
