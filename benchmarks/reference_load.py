@@ -36,8 +36,9 @@ from virtual_rig import Collected
 from wban_collect.assembly import Simulation, simulated_parts
 from wban_collect.config import REFERENCE_LOAD, Config, MotionConfig
 from wban_collect.i2c import LinuxI2CBus
+from wban_collect.parts import Parts
 from wban_collect.plan import Request, make_plan
-from wban_collect.recorder import Parts, Recorder
+from wban_collect.recorder import Recorder
 from wban_collect.simulation.people import one_activity
 from wban_collect.worker import ThreadedRunner
 from wban_dataset.recording.streams import SampleBlock, StreamSpec

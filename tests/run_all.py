@@ -22,6 +22,8 @@ PARTS: dict[str, list[str]] = {
     "contracts": [str(SCRIPTS / "lint-imports")],
     "unit": [*PYTEST, "-n", "2", "tests/unit", "tests/contract"],
     "integration": [*PYTEST, "-n", "2", "tests/integration"],
+    "faults": [*PYTEST, "-n", "2", "--dist", "loadscope", "tests/faults"],
+    "fuzz": [*PYTEST, "-n", "2", "tests/fuzz"],
     "system": [*PYTEST, "tests/system"],
 }
 

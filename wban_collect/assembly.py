@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from wban_collect.bus import RetryingBus
 from wban_collect.clock import Clock, SystemClock, VirtualClock
 from wban_collect.clock_sources import read_anchor
 from wban_collect.config import (
+    WITH_GYROSCOPE,
     Config,
+    DeviceConfig,
     InfraredConfig,
     MotionConfig,
     ThermalConfig,
@@ -24,19 +28,36 @@ from wban_collect.config import (
 )
 from wban_collect.device import BusDevice, FrameDevice
 from wban_collect.devices import DEVICE_CLASSES
-from wban_collect.errors import ConfigError, DeviceError
+from wban_collect.errors import ConfigError
 from wban_collect.gpio import EdgeSource, GpiodEdges
 from wban_collect.i2c import I2CBus, LinuxI2CBus
-from wban_collect.recorder import BusPart, CameraPart, Parts
+from wban_collect.parts import BusPart, CameraPart, Parts
+from wban_collect.plugins import (
+    installed,
+    make_device,
+    make_simulated_chip,
+    refuse_same_names,
+)
 from wban_collect.simulation import SIMULATED_CLASSES
 from wban_collect.simulation.world import World
 from wban_dataset.recording.streams import ClockAnchor, Label
 
-LARGEST_CLOCK_ERROR = {"mpu6050": 0.01, "adxl345": 0.03, "mlx90640": 0.02, "camera": 0.0001}
+LARGEST_CLOCK_ERROR = {
+    "mpu6050": 0.01,
+    "adxl345": 0.03,
+    "lis3dh": 0.1,
+    "lsm6dsox": 0.05,
+    "mlx90640": 0.02,
+    "camera": 0.0001,
+    "plug-in": 0.02,
+}
 """Oscillator errors that simulated chips draw from, as fractions of the rate."""
 
 POWERED_FOR_NS = 300_000_000_000
 """A simulated thermal camera has been on for five minutes and is warm."""
+
+EEPROM_FOLDER = Path(".local/share/wban/eeprom")
+"""Under the home folder: copies of the thermal cameras' EEPROMs, compared at every start."""
 
 DRAIN_NS = 500_000_000
 """After a replayed source has ended, the FIFOs are read for so long."""
@@ -45,20 +66,24 @@ DRAIN_NS = 500_000_000
 def real_parts(config: Config, eeprom_folder: Path) -> Parts:
     """Put the configured chips and cameras together, on the machine's own buses and clock."""
     buses: list[BusPart] = []
-    for number in _bus_numbers(config):
-        bus = LinuxI2CBus(number)
-        _refuse_kernel_drivers(config, number, bus)
-        buses.append(_bus_part(config, number, bus, SystemClock(), _gpio_edges, eeprom_folder))
-    cameras = [
-        CameraPart(_camera(entry, SystemClock()), SystemClock()) for entry in config.infrared
-    ]
+    with ExitStack() as lines:
+        edges = partial(_gpio_edges, lines=lines)
+        for number in _bus_numbers(config):
+            bus = LinuxI2CBus(number)
+            buses.append(_bus_part(config, number, bus, SystemClock(), edges, eeprom_folder))
+        cameras = [
+            CameraPart(_camera(entry, SystemClock()), SystemClock()) for entry in config.infrared
+        ]
+        _refuse_same_names(buses, cameras)
+        interrupts = lines.pop_all()
     return Parts(
         buses=buses,
         cameras=cameras,
         clock=SystemClock(),
         storage_clock=SystemClock(),
         read_anchor=read_anchor,
-        required_devices=_required(config),
+        required_devices=required_devices(config),
+        close=interrupts.close,
     )
 
 
@@ -74,6 +99,13 @@ class Simulation:
         Wall time at that instant; virtual time only.
     label_source
         Written to the labels that come from the world; no labels where it is empty.
+    classes
+        What takes the place of `SIMULATED_CLASSES`, by name: parts that fail when they are told to.
+    eeprom_folder
+        Where the copies of thermal cameras' EEPROMs are kept; None: they are not compared.
+    chips_may_lack
+        A plug-in that brings no simulated chip finds nobody at its address, rather than being
+        refused: enough to check a configuration.
     """
 
     world: World
@@ -82,6 +114,13 @@ class Simulation:
     start_ns: int | None = None
     realtime_ns: int = 0
     label_source: str = ""
+    classes: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
+    eeprom_folder: Path | None = None
+    chips_may_lack: bool = False
+
+    def part(self, name: str) -> Callable[..., Any]:
+        """Give what makes a simulated part."""
+        return self.classes.get(name) or _load(SIMULATED_CLASSES[name])
 
     def clock(self) -> SystemClock | VirtualClock:
         """Make a clock for one more thread, or its virtual counterpart."""
@@ -97,19 +136,20 @@ def simulated_parts(config: Config, simulation: Simulation) -> Parts:
     for number in _bus_numbers(config):
         clock = simulation.clock()
         chips, edges = _simulated_chips(config, number, simulation, clock)
-        bus: I2CBus = _load(SIMULATED_CLASSES["bus"])(
+        bus: I2CBus = simulation.part("bus")(
             clock,
             chips,
             nominal_hz=config.simulation.bus_hz,
             effective=config.simulation.bus_effective,
             seed=simulation.seed,
         )
-        buses.append(_bus_part(config, number, bus, clock, edges.get, None))
+        folder = simulation.eeprom_folder
+        buses.append(_bus_part(config, number, bus, clock, edges.get, folder))
     cameras: list[CameraPart] = []
     own_workers: list[Any] = []
     for index, entry in enumerate(config.infrared):
         clock = simulation.clock()
-        camera = _load(SIMULATED_CLASSES["camera"])(
+        camera = simulation.part("camera")(
             simulation.world,
             clock,
             simulation.seed + 900 + index,
@@ -120,6 +160,7 @@ def simulated_parts(config: Config, simulation: Simulation) -> Parts:
         cameras.append(CameraPart(device, clock))
         if virtual:
             own_workers.append(camera)
+    _refuse_same_names(buses, cameras)
     clock = simulation.clock()
     return Parts(
         buses=buses,
@@ -127,7 +168,7 @@ def simulated_parts(config: Config, simulation: Simulation) -> Parts:
         clock=clock,
         storage_clock=simulation.clock(),
         read_anchor=_virtual_anchor(clock) if virtual else read_anchor,
-        required_devices=_required(config),
+        required_devices=required_devices(config),
         virtual=virtual,
         own_workers=own_workers,
         labels=lambda: _world_labels(simulation),
@@ -152,21 +193,12 @@ def _bus_part(
         for entry in config.thermal
         if entry.bus == number
     ]
+    devices += [
+        make_device(entry, device_name(entry), bus, clock)
+        for entry in config.device
+        if entry.bus == number
+    ]
     return BusPart(f"i2c-{number}", bus, devices, clock)
-
-
-def _refuse_kernel_drivers(config: Config, number: int, bus: LinuxI2CBus) -> None:
-    """Two masters of one chip disturb each other: the kernel's driver and this program."""
-    entries = (*config.motion, *config.thermal)
-    for entry in (entry for entry in entries if entry.bus == number):
-        address = i2c_address(entry)
-        driver = bus.kernel_driver(address)
-        if driver is not None:
-            raise DeviceError(
-                f"{_device_name(entry)}: the kernel's driver {driver} holds address "
-                f"0x{address:02x} on bus {number}; expected it free. Remove its dtoverlay line "
-                "from config.txt and reboot."
-            )
 
 
 def _motion(entry: MotionConfig, bus: I2CBus, clock: Clock, edges: EdgeSource | None) -> BusDevice:
@@ -176,7 +208,7 @@ def _motion(entry: MotionConfig, bus: I2CBus, clock: Clock, edges: EdgeSource | 
         "placement": entry.placement,
         "mounting": tuple(value for row in entry.mounting for value in row),
     }
-    if entry.driver == "adxl345":
+    if entry.driver not in WITH_GYROSCOPE:
         settings |= {
             "stream": stream_name(entry.name, "accel"),
             "range_g": entry.accel_range_g,
@@ -191,7 +223,7 @@ def _motion(entry: MotionConfig, bus: I2CBus, clock: Clock, edges: EdgeSource | 
             "gyro_range_dps": entry.gyro_range_dps,
             "watermark": entry.watermark,
         }
-    return _construct(entry.driver, _device_name(entry), bus, clock, settings)
+    return _construct(entry.driver, device_name(entry), bus, clock, settings)
 
 
 def _thermal(
@@ -207,7 +239,7 @@ def _thermal(
         "placement": entry.placement,
         "eeprom_folder": eeprom_folder,
     }
-    return _construct(entry.driver, _device_name(entry), bus, clock, settings)
+    return _construct(entry.driver, device_name(entry), bus, clock, settings)
 
 
 def _camera(entry: InfraredConfig, clock: Clock, **stack: Any) -> FrameDevice:
@@ -231,9 +263,9 @@ def _camera(entry: InfraredConfig, clock: Clock, **stack: Any) -> FrameDevice:
     if entry.thermal_to_infrared is not None:
         settings["calibration"] = {"thermal_to_infrared": np.array(entry.thermal_to_infrared)}
     try:
-        return _load(DEVICE_CLASSES[entry.driver])(_device_name(entry), clock, **settings)
+        return _load(DEVICE_CLASSES[entry.driver])(device_name(entry), clock, **settings)
     except ValueError as error:
-        raise ConfigError(f"{_device_name(entry)}: {error}") from error
+        raise ConfigError(f"{device_name(entry)}: {error}") from error
 
 
 def _construct(driver: str, name: str, bus: I2CBus, clock: Clock, settings: Any) -> BusDevice:
@@ -249,11 +281,12 @@ def _simulated_chips(
     """Chips of one simulated bus, and the interrupt lines of those that have one wired."""
     chips: list[Any] = []
     edges: dict[MotionConfig, EdgeSource] = {}
-    entries: Sequence[MotionConfig | ThermalConfig] = [
-        entry for entry in (*config.motion, *config.thermal) if entry.bus == number
-    ]
+    entries = [entry for entry in config.chips if entry.bus == number]
     for index, entry in enumerate(entries):
         seed = simulation.seed + 100 * number + index
+        if isinstance(entry, DeviceConfig):
+            chips += _plugin_chip(entry, simulation, seed, 100 * number + index)
+            continue
         driver = entry.driver.removesuffix("-adafruit")
         settings: dict[str, Any] = {
             "address": i2c_address(entry),
@@ -266,11 +299,24 @@ def _simulated_chips(
             }
         else:
             settings |= {"ideal": not simulation.chip_errors, "drift_ppm": 30.0}
-        chip = _load(SIMULATED_CLASSES[driver])(simulation.world, seed, **settings)
+        chip = simulation.part(driver)(simulation.world, seed, **settings)
         if isinstance(entry, MotionConfig) and entry.interrupt_line is not None:
-            chip.int1 = edges[entry] = _load(SIMULATED_CLASSES["edges"])(clock, chip, seed=seed)
+            chip.int1 = edges[entry] = simulation.part("edges")(clock, chip, seed=seed)
         chips.append(chip)
     return chips, edges
+
+
+def _plugin_chip(entry: DeviceConfig, simulation: Simulation, seed: int, number: int) -> list[Any]:
+    """Make the simulated chip of a plug-in, which needs to bring one."""
+    clock_error = _clock_error("plug-in", simulation, number)
+    chip = make_simulated_chip(entry, simulation.world, seed, clock_error)
+    # A driver that is not installed either is refused when it is made.
+    if chip is None and entry.driver in installed() and not simulation.chips_may_lack:
+        raise ConfigError(
+            f"{device_name(entry)}: the plug-in {entry.driver!r} brings no simulated chip; "
+            "expected one for --simulate. Take its [[device]] out of the configuration for this."
+        )
+    return [] if chip is None else [chip]
 
 
 def _clock_error(driver: str, simulation: Simulation, number: int) -> float:
@@ -280,10 +326,11 @@ def _clock_error(driver: str, simulation: Simulation, number: int) -> float:
     return random.Random(f"{simulation.seed} {number}").uniform(-largest, largest)
 
 
-def _gpio_edges(entry: MotionConfig) -> EdgeSource | None:
+def _gpio_edges(entry: MotionConfig, *, lines: ExitStack) -> EdgeSource | None:
+    """Take the interrupt line of a chip, to be given back with `lines`."""
     if entry.interrupt_line is None:
         return None
-    return GpiodEdges(entry.gpio_chip, entry.interrupt_line)
+    return lines.enter_context(closing(GpiodEdges(entry.gpio_chip, entry.interrupt_line)))
 
 
 def _no_offset() -> int:
@@ -317,17 +364,26 @@ def _source_ended(world: World, clock: Clock) -> Callable[[], bool]:
 
 
 def _bus_numbers(config: Config) -> list[int]:
-    return sorted({entry.bus for entry in (*config.motion, *config.thermal)})
+    return sorted({entry.bus for entry in config.chips})
 
 
-def _device_name(entry: MotionConfig | ThermalConfig | InfraredConfig) -> str:
+def _refuse_same_names(buses: Sequence[BusPart], cameras: Sequence[CameraPart]) -> None:
+    """Only the made devices tell all their streams: a plug-in may have several."""
+    devices = [device for part in buses for device in part.devices]
+    devices += [part.device for part in cameras]
+    refuse_same_names([(device.name, device.streams) for device in devices])
+
+
+def device_name(entry: MotionConfig | ThermalConfig | InfraredConfig | DeviceConfig) -> str:
+    """Name of a device in messages and in the recorder's status."""
     kind = "camera" if isinstance(entry, InfraredConfig) else entry.driver
     return stream_name(entry.name, kind)
 
 
-def _required(config: Config) -> frozenset[str]:
-    entries = (*config.motion, *config.thermal, *config.infrared)
-    return frozenset(_device_name(entry) for entry in entries if entry.required)
+def required_devices(config: Config) -> frozenset[str]:
+    """Names of the devices without which a recording does not begin."""
+    entries = (*config.chips, *config.infrared)
+    return frozenset(device_name(entry) for entry in entries if entry.required)
 
 
 def _load(path: str) -> Any:

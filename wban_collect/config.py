@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -13,7 +14,8 @@ from msgspec import Meta, Struct
 
 from wban_collect.config_errors import explain
 from wban_collect.errors import ConfigError
-from wban_dataset.recording.activities import PRESETS, slug
+from wban_collect.schedule import Schedule, parse_session_length
+from wban_dataset.recording.activities import PRESETS, known_activity, slug, subject_id
 
 FRAME_RULE = re.compile(r"every frame|every \d+(\.\d+)? s|on change")
 REFRESH_RATES_HZ = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -31,6 +33,11 @@ BusNumber = Annotated[int, Meta(ge=0, le=99)]
 Address = Annotated[int, Meta(ge=0x08, le=0x77)]
 StreamName = Annotated[str, Meta(pattern=r"^([a-z][a-z0-9_]{0,30})?$")]
 PositiveFloat = Annotated[float, Meta(gt=0, le=1e6)]
+OptionValue = str | int | float | bool
+"""What an option of a plug-in may be."""
+
+PLUGIN_BYTES_PER_SECOND = 600.0
+"""What a plug-in is taken to record: as much as an accelerometer at 100 Hz."""
 
 
 class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,6 +149,23 @@ class InfraredConfig(_Section, frozen=True, kw_only=True):
     required: bool = True
 
 
+class DeviceConfig(_Section, frozen=True, kw_only=True):
+    """One chip whose driver another package brings; see docs/plugins.md."""
+
+    driver: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
+    name: StreamName = ""
+    bus: BusNumber = 1
+    address: Address
+    placement: Annotated[str, Meta(max_length=64)] = ""
+    required: bool = True
+    options: dict[str, OptionValue] = {}
+
+    @property
+    def stream(self) -> str:
+        """Name of the device and of its stream; further streams begin with it and ``_``."""
+        return self.name or self.driver.replace("-", "_")
+
+
 class SimulationConfig(_Section, frozen=True, kw_only=True):
     """How the simulated chips and buses behave (used with --simulate and --replay)."""
 
@@ -162,7 +186,13 @@ class Config(_Section, frozen=True, kw_only=True):
     motion: list[MotionConfig] = []
     thermal: list[ThermalConfig] = []
     infrared: list[InfraredConfig] = []
+    device: list[DeviceConfig] = []
     simulation: SimulationConfig = SimulationConfig()
+
+    @property
+    def chips(self) -> tuple[MotionConfig | ThermalConfig | DeviceConfig, ...]:
+        """Everything on an I2C bus, in the order in which it is written."""
+        return (*self.motion, *self.thermal, *self.device)
 
     def activities(self) -> tuple[str, ...]:
         """Slugs of the activities that may be recorded."""
@@ -172,13 +202,16 @@ class Config(_Section, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(s for name in names for s in PRESETS.get(name, (slug(name),))))
 
     def bytes_per_second(self) -> float:
-        """Raw bytes that the configured streams make each second; the journal adds about 2 %."""
+        """Raw bytes that the configured streams make each second; the journal adds about 2 %.
+
+        What a plug-in makes only its driver knows: it counts as `PLUGIN_BYTES_PER_SECOND`.
+        """
         motion = sum(
             m.sampling_rate_hz * (12 if m.driver in WITH_GYROSCOPE else 6) for m in self.motion
         )
         thermal = sum(t.refresh_hz * 834 * 2 for t in self.thermal)
         infrared = sum(i.frame_rate_hz * i.size[0] * i.size[1] for i in self.infrared)
-        return motion + thermal + infrared
+        return motion + thermal + infrared + PLUGIN_BYTES_PER_SECOND * len(self.device)
 
 
 DEFAULT_LOAD = Config(
@@ -213,7 +246,7 @@ def parse_config(text: str, origin: str) -> Config:
         config = msgspec.convert(table, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{origin}: {explain(str(error), Config, table)}") from error
-    if not (config.motion or config.thermal or config.infrared):
+    if not (config.motion or config.thermal or config.infrared or config.device):
         config = msgspec.structs.replace(
             config,
             motion=DEFAULT_LOAD.motion,
@@ -243,7 +276,7 @@ def to_toml(config: Config) -> str:
 
 
 def stream_names(config: Config) -> list[str]:
-    """Names of all streams that the configuration makes, in order."""
+    """Names of all streams that the configuration makes, in order; of each plug-in's, the first."""
     names: list[str] = []
     for motion in config.motion:
         names.append(stream_name(motion.name, "accel"))
@@ -251,10 +284,11 @@ def stream_names(config: Config) -> list[str]:
             names.append(stream_name(motion.name, "gyro"))
     names += [stream_name(t.name, "thermal") for t in config.thermal]
     names += [stream_name(i.name, "infrared") for i in config.infrared]
+    names += [device.stream for device in config.device]
     return names
 
 
-def i2c_address(entry: MotionConfig | ThermalConfig) -> int:
+def i2c_address(entry: MotionConfig | ThermalConfig | DeviceConfig) -> int:
     """Address of a chip: the configured one, or the one that its kind has by default."""
     return entry.address or DEFAULT_ADDRESSES[entry.driver]
 
@@ -286,7 +320,7 @@ def _check(config: Config, origin: str) -> None:
                 f"{origin}: infrared[{number}].rule is {infrared.rule!r}, "
                 "expected 'every frame', 'every 10 s' or 'on change'."
             )
-    addresses = [(e.bus, i2c_address(e)) for e in (*config.motion, *config.thermal)]
+    addresses = [(chip.bus, i2c_address(chip)) for chip in config.chips]
     for bus, address in addresses:
         if addresses.count((bus, address)) > 1:
             raise ConfigError(
@@ -305,6 +339,25 @@ def _check(config: Config, origin: str) -> None:
         raise ConfigError(f"{origin}: study.activities: {error}.") from error
     if not activities:
         raise ConfigError(f"{origin}: study.activities is empty, expected at least one activity.")
+    _check_unattended(config.unattended, activities, origin)
+
+
+def _check_unattended(
+    unattended: UnattendedConfig, activities: tuple[str, ...], origin: str
+) -> None:
+    """Refuse what a recorder that nobody watches could not begin with."""
+    checks: dict[str, Callable[[], object]] = {
+        "schedule": lambda: Schedule.parse(unattended.schedule),
+        "session_length": lambda: parse_session_length(unattended.session_length),
+    }
+    if unattended.enabled:
+        checks["subject"] = lambda: subject_id(unattended.subject)
+        checks["activity"] = lambda: known_activity(unattended.activity, activities)
+    for key, check in checks.items():
+        try:
+            check()
+        except ValueError as error:
+            raise ConfigError(f"{origin}: unattended.{key}: {error}.") from error
 
 
 def _without_none(value: Any) -> Any:

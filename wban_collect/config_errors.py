@@ -11,7 +11,8 @@ import msgspec
 _AT = re.compile(r" - at `\$(?P<path>[^`]*)`\Z")
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]*)`")
 _WORDS = {
-    "array": "a list (for devices: a table in double brackets, [[...]])",
+    "bool | int | float | str": "a text, a number, or true or false",
+    "array": "a list",
     "object": "a table",
     "str": "a text",
     "int": "a whole number",
@@ -24,7 +25,7 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d*|\.\.\.)\]")
 def explain(message: str, root: type[msgspec.Struct], table: dict[str, Any]) -> str:
     """Turn msgspec's complaint about `table` as a `root` into one sentence for a person."""
     at = _AT.search(message)
-    path = at["path"] if at else ""
+    path = at["path"].removesuffix("[...]") if at else ""
     complaint = message[: at.start()] if at else message
     expected = _type_at(root, path)
     found = _value_at(table, path)
@@ -43,6 +44,9 @@ def _in_words(complaint: str) -> str:
     """Use TOML's words for msgspec's types."""
     for word, name in _WORDS.items():
         complaint = complaint.replace(f"`{word}`", name)
+    complaint = complaint.replace(
+        "xpected a list", "xpected a list (tables: double brackets, [[...]])"
+    )
     return complaint[0].lower() + complaint[1:]
 
 

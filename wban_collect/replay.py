@@ -51,7 +51,7 @@ def motion_only(config: Config, sampling_rate_hz: float) -> Config:
         (entry for entry in config.motion if entry.driver == "mpu6050"), DEFAULT_LOAD.motion[0]
     )
     motion = msgspec.structs.replace(motion, sampling_rate_hz=sampling_rate_hz)
-    return msgspec.structs.replace(config, motion=[motion], thermal=[], infrared=[])
+    return msgspec.structs.replace(config, motion=[motion], thermal=[], infrared=[], device=[])
 
 
 def _session_world(path: Path) -> ReplayWorld:

@@ -53,8 +53,19 @@ class SealOutcome:
         return "\n".join(lines)
 
 
-def seal_session(folder: Path, on_progress: Callable[[float], None] | None = None) -> SealOutcome:
+def seal_session(
+    folder: Path,
+    on_progress: Callable[[float], None] | None = None,
+    on_child: Callable[[subprocess.Popen[str]], None] | None = None,
+) -> SealOutcome:
     """Seal the session in `folder`; the journal goes only after the sealed file was compared.
+
+    Parameters
+    ----------
+    on_progress
+        Told the part that is done, 0 to 1.
+    on_child
+        Given the process as soon as it runs, for whoever may want to end it.
 
     Raises
     ------
@@ -75,6 +86,8 @@ def seal_session(folder: Path, on_progress: Callable[[float], None] | None = Non
             start_new_session=True,
         ) as child,
     ):
+        if on_child is not None:
+            on_child(child)
         last_line = _follow(child, on_progress)
         child.wait()
         stderr.seek(0)

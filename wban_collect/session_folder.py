@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wban_collect.errors import StorageError
+from wban_dataset.recording.journal import sync_directory
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -61,6 +62,31 @@ def create_folder(out: Path, name: str) -> Path:
         f"output folder {out}: no free name for {name}; expected a folder that can take one more "
         "session. Choose another with --out."
     )
+
+
+def rename_folder(folder: Path, name: str) -> Path:
+    """Give a folder another name beside it, with ``-2`` and so on where that is taken.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    # An empty folder of the new name is made first, which the rename replaces: so the name of
+    # another session is never taken.
+    claimed = create_folder(folder.parent, name)
+    try:
+        folder.rename(claimed)
+        sync_directory(claimed.parent)
+    except OSError as error:
+        with suppress(OSError):
+            claimed.rmdir()
+        raise StorageError(
+            f"folder {folder}: it cannot be renamed to {claimed.name} "
+            f"({(error.strerror or str(error)).lower()}), expected a folder that can be written. "
+            "Mend its permissions."
+        ) from error
+    return claimed
 
 
 def check_writable(out: Path, needed_bytes: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -66,8 +66,8 @@ class _Change:
     """A place in the queue: what is before it belongs to one session, what is after to the next."""
 
     to: Destination
-    last: tuple[JournalItem, ...]
-    first: tuple[JournalItem, ...]
+    last: Sequence[JournalItem]
+    first: Sequence[JournalItem]
     done: Callable[[StorageError | None], None]
 
 
@@ -228,6 +228,7 @@ class Storage:
             return
         self._write_queue()
         self._finish(self._to, last)
+        self._to.journal.close()
         self._to = None
 
     def _acknowledge(self, to: Destination, duration_ns: int) -> None:
@@ -258,16 +259,22 @@ class Storage:
                 item = replace(item, n_lost=n_lost)
             self._write(to, item, self.clock.monotonic_ns())
         self.commit()
-        to.journal.close()
 
-    def _finish_or_leave(self, to: Destination, last: Iterable[JournalItem]) -> None:
-        """End a session; where the disk refuses, it is sealed as one that was cut off."""
+    def _finish_or_leave(self, to: Destination, last: Sequence[JournalItem]) -> None:
+        """End a session, on a full disk with the margin that is kept for it.
+
+        Where the disk refuses all the same, it is sealed as one that was cut off.
+        """
         try:
             self._finish(to, last)
-        except (StorageError, OSError) as error:
-            log.error("%s", error)
-            with suppress(OSError):
-                to.journal.close()
+        except StorageError as error:
+            log.warning("%s", error)
+            if to.reservation is not None:
+                to.reservation.give_margin()
+            with suppress(StorageError):
+                self._finish(to, last)
+        with suppress(OSError):
+            to.journal.close()
 
     def _change(self, change: _Change) -> None:
         """Begin the next session, then end this one: at no instant is there none on the disk."""

@@ -10,10 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wban_collect.clock import VirtualClock
+from wban_collect.device import SelfTestResult
 from wban_collect.simulation.bus import SimulatedI2CBus
 from wban_dataset.recording.streams import Gap, SampleBlock
 
 SECOND = 1_000_000_000
+
+
+class RestingWorld:
+    """Sensors that lie still: 1 g upwards, no turning."""
+
+    end_ns = None
+
+    def begin(self, start_ns: int) -> None:
+        """Time needs no zero here."""
+
+    def acceleration(self, times_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.tile([0.0, 0.0, 9.80665], (len(times_ns), 1))
+
+    def angular_rate(self, times_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.zeros((len(times_ns), 3))
 
 
 @dataclass
@@ -51,6 +67,16 @@ class DriverRig:
                 self.outputs.append(step)
             if waits:
                 self.clock.sleep_until_ns(self.device.next_due_ns())
+
+    def self_test(self) -> list[SelfTestResult]:
+        """Run the chip's self-test to its end, waiting where it asks for it."""
+        results: list[SelfTestResult] = []
+        for step in self.device.self_test():
+            if step is None:
+                self.clock.sleep_until_ns(self.device.next_due_ns())
+            else:
+                results.append(step)
+        return results
 
     def blocks(self, stream: str) -> list[SampleBlock]:
         return [o for o in self.outputs if isinstance(o, SampleBlock) and o.stream == stream]

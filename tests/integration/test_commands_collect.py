@@ -198,14 +198,45 @@ def test_recover_seals_what_waits_and_only_that(tmp_path, simulated):
 
 def test_recover_goes_on_after_a_session_that_cannot_be_sealed(tmp_path):
     record_unsealed(tmp_path, "whole", 2.0)
-    broken = tmp_path / "broken" / "journal"
-    broken.mkdir(parents=True)
-    (broken / "000000.wbj").write_bytes(b"no journal at all")
+    broken = record_unsealed(tmp_path, "broken", 2.0)
+    (broken / "session.h5").write_bytes(b"not made from this journal")
+    before = {path.name: path.read_bytes() for path in (broken / "journal").iterdir()}
     done = collect("recover", tmp_path)
     assert done.code == 1
-    assert str(tmp_path / "broken") in done.error
+    assert str(broken) in done.error
     assert (tmp_path / "whole" / "session.h5").exists()
-    assert (broken / "000000.wbj").read_bytes() == b"no journal at all"
+    assert {path.name: path.read_bytes() for path in (broken / "journal").iterdir()} == before
+
+
+def test_recover_clears_away_what_is_no_recording_once(tmp_path):
+    (tmp_path / "cut" / "journal").mkdir(parents=True)
+    nobody = tmp_path / "nobody" / "journal"
+    nobody.mkdir(parents=True)
+    (nobody / "000000.wbj").write_bytes(b"no journal at all")
+    done = collect("recover", tmp_path)
+    assert (done.code, done.err) == (3, "")
+    first, second = done.out.splitlines()
+    assert f"{tmp_path / 'cut'}: " in first
+    assert "removed" in first
+    assert str(tmp_path / "nobody.unreadable") in second
+    kept = tmp_path / "nobody.unreadable" / "journal" / "000000.wbj"
+    assert kept.read_bytes() == b"no journal at all"
+    again = collect("recover", tmp_path)
+    assert again.code == 0
+    assert "no session waits" in again.out
+    assert [path.name for path in tmp_path.iterdir()] == ["nobody.unreadable"]
+
+
+def test_recover_tells_of_remains_as_json_too(tmp_path):
+    (tmp_path / "cut" / "journal").mkdir(parents=True)
+    done = collect("recover", tmp_path, "--json")
+    assert done.code == 0
+    assert json.loads(done.out) == {
+        "session": str(tmp_path / "cut"),
+        "exit": 0,
+        "sealed": False,
+        "moved_to": "",
+    }
 
 
 def test_a_recording_under_way_is_neither_sealed_nor_touched(tmp_path):

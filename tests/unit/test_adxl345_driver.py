@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.contract.driver_rig import SECOND, DriverRig, RestingWorld
 from wban_collect.clock import VirtualClock
 from wban_collect.devices import adxl345_registers as reg
 from wban_collect.devices.adxl345 import Adxl345
 from wban_collect.errors import BusError, DeviceDataError, DeviceError, DeviceNotFoundError
+from wban_collect.simulation.adxl345 import SimulatedAdxl345
+from wban_collect.simulation.bus import SimulatedI2CBus
 from wban_dataset.recording.streams import Gap, SampleBlock
 
 MS = 1_000_000
@@ -267,3 +270,58 @@ def test_stopping_a_chip_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(bus, "write", gone)
     device.stop()
+
+
+def self_test_rig(**chip_options: Any) -> DriverRig:
+    clock = VirtualClock(1_000 * SECOND)
+    chip = SimulatedAdxl345(RestingWorld(), 3, keep_truth=True, **chip_options)
+    bus = SimulatedI2CBus(clock, [chip])
+    return DriverRig(Adxl345("adxl345", bus, clock), chip, bus, clock)
+
+
+def test_the_self_test_of_a_good_chip_moves_every_axis_as_far_as_the_data_sheet_says() -> None:
+    results = self_test_rig().self_test()
+    assert [(r.axis, r.units) for r in results] == [("x", "mg"), ("y", "mg"), ("z", "mg")]
+    # Limits at 2.5 V in counts of 1/256 g, times 1.77 (x, y) and 1.47 (z) at 3.3 V.
+    assert [(r.lowest, r.highest) for r in results] == [
+        pytest.approx((88.5 / 0.256, 955.8 / 0.256)),
+        pytest.approx((-955.8 / 0.256, -88.5 / 0.256)),
+        pytest.approx((110.25 / 0.256, 1286.25 / 0.256)),
+    ]
+    # What the simulated chip's force makes: 420, -420 and 600 counts.
+    assert [r.change for r in results] == pytest.approx([1640, -1640, 2344], abs=5)
+    assert all(r.passed for r in results)
+
+
+def test_the_self_test_of_a_stuck_element_fails_on_every_axis() -> None:
+    results = self_test_rig(self_test_works=False).self_test()
+    assert [r.passed for r in results] == [False] * 3
+    assert all(abs(r.change) < 10 for r in results)
+
+
+def test_after_the_self_test_the_chip_rests_and_a_start_makes_it_sample_normally() -> None:
+    tested = self_test_rig(ideal=True)
+    tested.self_test()
+    assert tested.bus.write_read(0x53, b"\x2d", 1) == b"\x00"  # standby
+    tested.start()
+    tested.record(2.0)
+    assert tested.gaps("accel") == []
+    assert np.unique(tested.counts("accel"), axis=0).tolist() == [[0, 0, 256]]
+    assert len(tested.counts("accel")) == pytest.approx(200, abs=20)
+
+
+def test_the_self_test_of_another_chip_is_refused_and_nothing_is_written_to_it() -> None:
+    clock = VirtualClock(0)
+    bus = ScriptedBus(clock)
+    bus.registers[0] = 0x33
+    with pytest.raises(DeviceNotFoundError, match="device id is 0x33"):
+        finish(Adxl345("adxl345", bus, clock).self_test())
+    assert bus.written == []
+
+
+def test_a_self_test_that_is_broken_off_leaves_the_chip_at_rest() -> None:
+    tested = self_test_rig()
+    steps = tested.device.self_test()
+    next(steps)
+    steps.close()
+    assert tested.bus.write_read(0x53, b"\x2d", 1) == b"\x00"

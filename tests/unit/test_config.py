@@ -12,6 +12,7 @@ from wban_collect.config import (
     DEFAULT_LOAD,
     REFERENCE_LOAD,
     Config,
+    DeviceConfig,
     InfraredConfig,
     MotionConfig,
     ThermalConfig,
@@ -37,14 +38,14 @@ def test_example_explains_every_key():
 
 
 def _leaf_fields():
-    for struct in (MotionConfig, ThermalConfig, InfraredConfig):
+    for struct in (MotionConfig, ThermalConfig, InfraredConfig, DeviceConfig):
         yield from msgspec.structs.fields(struct)
     for name in ("study", "storage", "alignment", "simulation"):
         yield from msgspec.structs.fields(type(getattr(DEFAULT_LOAD, name)))
 
 
 def _stands_in(key: str, text: str) -> bool:
-    return re.search(rf"^(# )?{key} = |^\[+{key}\]", text, re.MULTILINE) is not None
+    return re.search(rf"^(# )?({key} = |\[+{key}\])", text, re.MULTILINE) is not None
 
 
 def test_configuration_survives_being_written_and_read():
@@ -58,6 +59,31 @@ def test_no_device_means_the_default_load():
 def test_named_devices_make_named_streams():
     config = parse_config('[[motion]]\nname = "wrist"\n[[motion]]\naddress = 0x69\n', "c")
     assert stream_names(config) == ["wrist_accel", "wrist_gyro", "accel", "gyro"]
+
+
+def test_the_commented_device_of_the_example_is_a_usable_one():
+    """Without the leading comment signs it says what it promises."""
+    _, _, after = EXAMPLE.read_text().partition("# [[device]]\n")
+    table, _, _ = after.partition("\n\n")
+    lines = [line.removeprefix("# ") for line in table.splitlines() if " = " in line]
+    (device,) = parse_config("\n".join(["[[device]]", *lines]), "c").device
+    assert device == DeviceConfig(
+        driver="mma8451",
+        name="ankle_accel",
+        address=0x1D,
+        options={"sampling_rate_hz": 50.0, "range_g": 4},
+    )
+
+
+def test_a_plug_in_counts_as_one_stream_of_its_own_name_and_an_accelerometers_bytes():
+    text = '[[device]]\ndriver = "my-chip"\naddress = 0x1d\n'
+    config = parse_config(
+        text + '[[device]]\ndriver = "my-chip"\nname = "leg"\naddress = 0x1c\n', "c"
+    )
+    assert stream_names(config) == ["my_chip", "leg"]
+    # Only a plug-in knows what it makes: 100 Hz x 6 bytes are assumed for each.
+    assert config.bytes_per_second() == 1200
+    assert parse_config(to_toml(config), "again") == config
 
 
 def test_default_load_makes_a_tenth_of_a_megabyte_a_second():
@@ -87,7 +113,31 @@ def test_reference_load_makes_about_1_2_megabytes_a_second():
         ('[[motion]]\n[[motion]]\nname = "b"\n', "two devices share address 0x68 on bus 1"),
         ('[[infrared]]\nrule = "x"\n', "infrared[0].rule is 'x', expected 'every frame'"),
         ("[[infrared]]\nframe_rate_hz = nan\n", "infrared[0].frame_rate_hz is nan"),
+        ("[[device]]\nbus = 1\n", "device[0] is {'bus': 1}: object missing required field"),
+        ('[[device]]\ndriver = "x y"\naddress = 29\n', "device[0].driver is 'x y'"),
+        (
+            '[[device]]\ndriver = "x"\naddress = 29\noptions = { y = [1] }\n',
+            "device[0].options is {'y': [1]}: expected a text, a number, or true or false",
+        ),
+        (
+            '[[motion]]\n[[device]]\ndriver = "x"\naddress = 0x68\n',
+            "two devices share address 0x68 on bus 1",
+        ),
+        (
+            '[[motion]]\n[[device]]\ndriver = "accel"\naddress = 0x1d\n',
+            "two devices make the stream 'accel'",
+        ),
         ("[[motion]]\nsampling_rate_hz = inf\n", "motion[0].sampling_rate_hz is inf"),
+        (
+            '[unattended]\nschedule = ["7-23"]\n',
+            "unattended.schedule: '7-23' is no usable span of time: expected local times",
+        ),
+        ('[unattended]\nsession_length = "2d"\n', "unattended.session_length: '2d' is no usable"),
+        ("[unattended]\nenabled = true\n", "unattended.subject: subject '' is not a usable id"),
+        (
+            '[unattended]\nenabled = true\nsubject = "S01"\nactivity = "eatign"\n',
+            "unattended.activity: unknown activity 'eatign': did you mean 'eating'?",
+        ),
     ],
 )
 def test_bad_configuration_is_refused_with_the_key_and_what_is_allowed(text, complaint):

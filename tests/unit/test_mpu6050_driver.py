@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.contract.driver_rig import SECOND, DriverRig, RestingWorld
 from wban_collect.clock import VirtualClock
 from wban_collect.devices import mpu6050_registers as reg
 from wban_collect.devices.mpu6050 import Mpu6050
+from wban_collect.devices.mpu6050_self_test import first_generation_trim, judged, later_trim
 from wban_collect.errors import BusError, DeviceDataError, DeviceError, DeviceNotFoundError
+from wban_collect.simulation.bus import SimulatedI2CBus
+from wban_collect.simulation.mpu6050 import SimulatedMpu6050
 from wban_dataset.recording.streams import Gap, SampleBlock
 
 MS = 1_000_000
@@ -366,3 +370,103 @@ def test_making_a_device_does_not_touch_the_bus() -> None:
     Mpu6050("mpu6050", bus, clock)
     assert bus.reads == []
     assert bus.written == []
+
+
+def self_test_rig(model: str, **chip_options: Any) -> DriverRig:
+    clock = VirtualClock(1_000 * SECOND)
+    chip = SimulatedMpu6050(RestingWorld(), 3, model=model, keep_truth=True, **chip_options)
+    bus = SimulatedI2CBus(clock, [chip])
+    return DriverRig(Mpu6050("mpu6050", bus, clock), chip, bus, clock)
+
+
+SIX_AXES = ["accel x", "accel y", "accel z", "gyro x", "gyro y", "gyro z"]
+
+
+@pytest.mark.parametrize(("model", "percent"), [("mpu6050", 14), ("mpu6500", 50), ("mpu9250", 50)])
+def test_the_self_test_of_a_good_chip_is_near_the_factorys_values(
+    model: str, percent: float
+) -> None:
+    results = self_test_rig(model).self_test()
+    assert [r.axis for r in results] == SIX_AXES
+    assert {(r.lowest, r.highest) for r in results} == {(-percent, percent)}
+    # Its gain is off by a percent or two, and it has noise.
+    assert [r.change for r in results] == pytest.approx([0] * 6, abs=4)
+    assert all(r.passed for r in results)
+
+
+@pytest.mark.parametrize("model", ["mpu6050", "mpu6500"])
+def test_the_self_test_of_stuck_elements_fails_on_every_axis(model: str) -> None:
+    results = self_test_rig(model, self_test_works=False).self_test()
+    assert [r.passed for r in results] == [False] * 6
+    assert [r.change for r in results] == pytest.approx([-100] * 6, abs=4)
+
+
+@pytest.mark.parametrize("model", ["mpu6050", "mpu6500"])
+def test_after_the_self_test_the_chip_sleeps_and_a_start_makes_it_sample_normally(
+    model: str,
+) -> None:
+    tested = self_test_rig(model, ideal=True)
+    tested.self_test()
+    assert tested.bus.write_read(0x68, b"\x6b", 1) == b"\x41"  # asleep
+    tested.start()
+    tested.record(2.0)
+    assert tested.gaps("accel") == []
+    assert np.unique(tested.counts("accel"), axis=0).tolist() == [[0, 0, 4096]]
+    assert np.unique(tested.counts("gyro"), axis=0).tolist() == [[0, 0, 0]]
+    assert len(tested.counts("accel")) == pytest.approx(200, abs=20)
+
+
+def test_the_self_test_of_another_chip_is_refused_and_nothing_is_written_to_it() -> None:
+    clock = VirtualClock(0)
+    bus = ScriptedBus(clock, 0x6C)
+    device = Mpu6050("mpu6050", bus, clock)
+    with pytest.raises(DeviceNotFoundError, match="WHO_AM_I is 0x6c"):
+        run(device, clock, device.self_test())
+    assert bus.written == []
+
+
+def test_a_self_test_that_is_broken_off_leaves_the_chip_asleep() -> None:
+    tested = self_test_rig("mpu6050")
+    steps = tested.device.self_test()
+    next(steps)
+    steps.close()
+    assert tested.bus.write_read(0x68, b"\x6b", 1)[0] & 0x40
+
+
+def test_the_6050s_factory_values_come_from_five_bits_each() -> None:
+    # accel codes 1, 31, 2: 0b00001, 0b11111, 0b00010; gyro codes 1, 2, 31
+    raw = bytes((0b000_00001, 0b111_00010, 0b000_11111, 0b00_01_11_10))
+    accel_x, accel_y, accel_z, gyro_x, gyro_y, gyro_z = first_generation_trim(raw)
+    assert (accel_x, accel_y) == (pytest.approx(4096 * 0.34), pytest.approx(4096 * 0.92))
+    assert accel_z == pytest.approx(4096 * 0.34 * (0.92 / 0.34) ** (1 / 30))
+    assert (gyro_x, gyro_y) == (pytest.approx(3275), pytest.approx(-3275 * 1.046))
+    assert gyro_z == pytest.approx(3275 * 1.046**30)
+
+
+def test_later_parts_factory_values_grow_by_a_percent_a_code() -> None:
+    assert later_trim(bytes((1, 2, 101, 0, 255, 3))) == pytest.approx(
+        [2620, 2646.2, 2620 * 1.01**100, 0, 2620 * 1.01**254, 2672.662]
+    )
+
+
+@pytest.mark.parametrize("who_am_i", [0x11, 0x12])
+def test_the_icm_20600_keeps_its_gyroscopes_codes_elsewhere(who_am_i: int) -> None:
+    clock = VirtualClock(0)
+    bus = ScriptedBus(clock, who_am_i)
+    device = Mpu6050("mpu6050", bus, clock)
+    run(device, clock, device.self_test())
+    assert (0x50, 3) in bus.reads
+    assert (0x00, 3) not in bus.reads
+
+
+def test_a_clone_without_factory_values_is_judged_by_how_far_it_moved() -> None:
+    change, none = np.array([4915.2, -4915.2, 1638.4]), np.zeros(3)
+    results = list(
+        judged(change, none, (225.0, 675.0), 1000 / 16384, first=False, units="mg", prefix="accel ")
+    )
+    assert [(r.change, r.passed) for r in results] == [
+        (pytest.approx(300), True),
+        (pytest.approx(300), True),
+        (pytest.approx(100), False),
+    ]
+    assert {(r.lowest, r.highest, r.units) for r in results} == {(225.0, 675.0, "mg")}

@@ -14,10 +14,12 @@ import pytest
 
 from wban_collect import open_session as session_module
 from wban_collect.assembly import Simulation, simulated_parts
+from wban_collect.audience import Audience
 from wban_collect.config import DEFAULT_LOAD, Config
 from wban_collect.errors import DeviceError, DeviceNotFoundError, StorageError
+from wban_collect.parts import CameraPart, Parts
 from wban_collect.plan import Request, make_plan
-from wban_collect.recorder import Audience, CameraPart, Parts, Plan, Recorder
+from wban_collect.recorder import Plan, Recorder
 from wban_collect.simulation import bus as simulated_bus
 from wban_collect.simulation.bus import BusFaults, SimulatedI2CBus
 from wban_collect.simulation.people import one_activity

@@ -13,9 +13,11 @@ import pytest
 
 from wban_collect import open_session as session_module
 from wban_collect.assembly import Simulation, simulated_parts
+from wban_collect.audience import Audience
 from wban_collect.config import DEFAULT_LOAD
+from wban_collect.parts import Parts
 from wban_collect.plan import Request, make_plan
-from wban_collect.recorder import Audience, Parts, Plan, Recorder
+from wban_collect.recorder import Plan, Recorder
 from wban_collect.simulation.people import one_activity
 from wban_dataset.recording.journal import JournalWriter
 from wban_dataset.recording.sealing import seal

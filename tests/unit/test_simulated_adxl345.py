@@ -296,6 +296,13 @@ def test_self_test_moves_every_axis_within_its_limits():
     assert 75 <= z <= 875
 
 
+def test_a_broken_element_does_not_move():
+    rig = streaming(self_test_works=False)
+    rig.write(bytes((0x31, 0x8B)))
+    rig.wait_for_samples(1)
+    assert rig.sample() == [0, 0, 256]
+
+
 def test_samples_already_taken_keep_their_format():
     rig = Rig(bytes((0x31, 0x00)), STREAM_16, MEASURE)
     rig.wait_for_samples(2)

@@ -472,3 +472,28 @@ def test_what_is_written_sticks_from_100_ms_after_power():
     rig.clock.sleep_until_ns(100 * MS)
     rig.write(WAKE)
     assert rig.read(0x6B) == b"\x01"
+
+
+def self_test_change(**options: object) -> tuple[Rig, NDArray[np.int64]]:
+    """Change of the seven words at 2 g and 250 dps when all axes are excited."""
+    plain = Rig(WAKE, DLPF_3, **options)
+    moved = Rig(WAKE, DLPF_3, bytes((0x1B, 0xE0, 0xE0)), **options)
+    words: list[NDArray[np.int64]] = []
+    for rig in (plain, moved):
+        rig.wait_for_samples(1)
+        words.append(np.frombuffer(rig.read(0x3B, 14), ">i2").astype(np.int64))
+    return moved, words[1] - words[0]
+
+
+def test_self_test_response_of_later_parts_follows_their_codes():
+    rig, change = self_test_change(model="mpu6500")
+    gyro_codes, accel_codes = rig.read(0x00, 3), rig.read(0x0D, 3)
+    for axis in range(3):
+        assert change[axis] == pytest.approx(2620 * 1.01 ** (accel_codes[axis] - 1), abs=1)
+        assert change[4 + axis] == pytest.approx(2620 * 1.01 ** (gyro_codes[axis] - 1), abs=1)
+
+
+@pytest.mark.parametrize("model", ["mpu6050", "mpu6500"])
+def test_broken_elements_do_not_move(model: str):
+    _, change = self_test_change(model=model, self_test_works=False)
+    assert change.tolist() == [0] * 7

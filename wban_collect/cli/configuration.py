@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from wban_collect.bus_budget import BUSY, IDLE_CORE, bus_load, buses
-from wban_collect.config import DEFAULT_LOAD, Config, load_config, stream_names, to_toml
+from wban_collect.config import DEFAULT_LOAD, Config, load_config, to_toml
 from wban_collect.errors import ConfigError
 
 config_option = click.option(
@@ -72,8 +72,8 @@ def init(path: Path, force: bool) -> None:
 def check(config_path: Path | None) -> None:
     """Check a configuration; say its streams and how fast it fills the disk."""
     config = configured(config_path)
-    _check_with_the_drivers(config)
-    click.echo(f"ok: streams {', '.join(stream_names(config))}")
+    names = _check_with_the_drivers(config)
+    click.echo(f"ok: streams {', '.join(names)}")
     click.echo(f"activities: {', '.join(config.activities())}")
     click.echo(capacity(config, Path(config.storage.out)))
     for number in buses(config):
@@ -96,12 +96,18 @@ def _load_of_bus(config: Config, number: int) -> str:
     return f"bus {number}: {load:.0%} busy at {hz / 1e3:.0f} kHz{note}"
 
 
-def _check_with_the_drivers(config: Config) -> None:
-    """Refuse what no chip can do: the drivers know their rates and addresses."""
+def _check_with_the_drivers(config: Config) -> list[str]:
+    """Refuse what no chip can do; name the streams: the drivers know their rates and addresses."""
     from wban_collect.assembly import Simulation, simulated_parts
     from wban_collect.simulation.people import one_activity
 
-    simulated_parts(config, Simulation(one_activity("sitting", 1), seed=1, start_ns=0))
+    simulation = Simulation(one_activity("sitting", 1), seed=1, start_ns=0, chips_may_lack=True)
+    parts = simulated_parts(config, simulation)
+    devices = [
+        *(device for part in parts.buses for device in part.devices),
+        *(part.device for part in parts.cameras),
+    ]
+    return [spec.name for device in devices for spec in device.streams]
 
 
 @config_group.command()

@@ -41,6 +41,10 @@ COMMANDS = {
         "wban_collect.cli.daemon:daemon",
         "Own the chips and record when told to, or by the configuration's [unattended].",
     ),
+    "doctor": Place(
+        "wban_collect.cli.doctor:doctor",
+        "Check bus, chips, cameras, machine, disk and configuration; say the remedy of each.",
+    ),
     "keys": Place(
         "wban_collect.cli.keys:keys_group",
         "Make, list and revoke the keys of those who may speak to the daemon over TCP.",

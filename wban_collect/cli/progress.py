@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from wban_collect.recorder import Progress
+from wban_collect.audience import Progress
 from wban_collect.storage import Commit
 
 REFRESH_S = 0.25

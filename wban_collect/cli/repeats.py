@@ -1,4 +1,4 @@
-"""A message that comes again and again is said once a minute, with how often it came."""
+"""A warning that comes again and again is said once a minute, with how often it came."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ PAUSE_S = 60.0
 
 
 class QuietRepeats(logging.Filter):
-    """Lets a message through, and the next of its kind about the same thing a minute later.
+    """Lets a warning through, and the next of its kind about the same thing a minute later.
 
-    Of one kind are messages of one logger with the same text before its values are filled in, and
+    Of one kind are warnings of one logger with the same text before its values are filled in, and
     the same first value: the device.
     """
 
@@ -23,6 +23,8 @@ class QuietRepeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to say it; what is kept back is counted in the next that is said."""
+        if record.levelno < logging.WARNING:
+            return True
         args = record.args if isinstance(record.args, tuple) else ()
         key = (record.name, str(record.msg), str(args[0]) if len(args) > 1 else "")
         now_s = self._monotonic()

@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 
 from wban_collect.errors import WbanError
-from wban_collect.sealing import SEALED, SealOutcome, seal_session
-from wban_dataset.recording.layout import JOURNAL_NAME
+from wban_collect.leftovers import Remains, clear_remains, unsealed_sessions
+from wban_collect.sealing import SEALED, SEALED_WITH_LOSSES, SealOutcome, seal_session
+from wban_dataset.recording.errors import RecordingError, system_error
+from wban_dataset.recording.framing import JournalVersionError
 
 FAILED = 1
 
@@ -34,28 +36,47 @@ def seal(folder: Path, as_json: bool) -> None:
 def recover(directory: Path, as_json: bool) -> None:
     """Seal every unsealed session in DIRECTORY, after a power cut for instance.
 
-    Exit codes: 0 all clean, 1 one failed, 3 sealed with losses.
+    A journal without any record is removed; one that does not say whose it is goes to a folder
+    that ends in .unreadable.
+
+    Exit codes: 0 all clean, 1 one failed, 3 sealed with losses, or something is unreadable.
     """
     folders = unsealed_sessions(directory)
     if not folders:
-        click.echo(f"{directory}: no session waits to be sealed.")
+        click.echo(f"{directory}: no session waits to be sealed.", err=as_json)
     worst = SEALED
     for folder in folders:
         try:
-            outcome = seal_session(folder)
-        except WbanError as error:
+            code = _recover(folder, as_json)
+        except (WbanError, RecordingError, JournalVersionError) as error:
             click.echo(f"Error: {error}", err=True)
-            worst = FAILED
-            continue
-        _show(folder, outcome, as_json)
-        if worst == SEALED:
-            worst = outcome.exit_code
+            code = FAILED
+        except OSError as error:
+            click.echo(f"Error: {system_error(error)}", err=True)
+            code = FAILED
+        worst = FAILED if FAILED in (worst, code) else max(worst, code)
     sys.exit(worst)
 
 
-def unsealed_sessions(directory: Path) -> list[Path]:
-    """Session folders at or below `directory` that still have a journal, in order of name."""
-    return sorted(journal.parent for journal in directory.rglob(JOURNAL_NAME) if journal.is_dir())
+def _recover(folder: Path, as_json: bool) -> int:
+    """Make a session of what is in a folder, say what became of it, return the exit code."""
+    remains = clear_remains(folder)
+    if remains is not None:
+        return _show_remains(remains, as_json)
+    outcome = seal_session(folder)
+    _show(folder, outcome, as_json)
+    return outcome.exit_code
+
+
+def _show_remains(remains: Remains, as_json: bool) -> int:
+    code = SEALED if remains.moved_to is None else SEALED_WITH_LOSSES
+    if as_json:
+        moved_to = str(remains.moved_to) if remains.moved_to else ""
+        found = {"session": str(remains.folder), "exit": code, "sealed": False}
+        click.echo(json.dumps({**found, "moved_to": moved_to}))
+    else:
+        click.echo(f"{remains.text}.")
+    return code
 
 
 def _show(folder: Path, outcome: SealOutcome, as_json: bool) -> None:

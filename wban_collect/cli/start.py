@@ -1,4 +1,4 @@
-"""wban-collect start: record one session in the foreground."""
+"""wban-collect start: let the daemon record, or record one session in the foreground."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from typing import Any
 
 import click
 
-from wban_collect.assembly import Simulation, real_parts, simulated_parts
+from wban_collect.assembly import EEPROM_FOLDER, Simulation, real_parts, simulated_parts
+from wban_collect.audience import Audience
 from wban_collect.cli.configuration import capacity, config_option, configured
+from wban_collect.cli.connection import Connection, connection_options
+from wban_collect.cli.control import ask_to_start
 from wban_collect.cli.progress import CommitLines, ProgressDisplay
-from wban_collect.cli.values import Duration, usable_activity, usable_subject
+from wban_collect.cli.values import Duration, usable, usable_activity, usable_subject
 from wban_collect.clock import VIRTUAL_START_NS
 from wban_collect.config import Config
+from wban_collect.endpoints import is_served
+from wban_collect.messages import StartRequest
+from wban_collect.parts import Parts
 from wban_collect.plan import Request, make_plan
-from wban_collect.recorder import Parts, Recorder
+from wban_collect.recorder import Recorder
 from wban_collect.sealing import SEALED_WITH_LOSSES, SealOutcome, seal_session
+from wban_dataset.recording.activities import slug
 from wban_dataset.recording.streams import ORDERLY_ENDS
-
-EEPROM_FOLDER = Path(".local/share/wban/eeprom")
-"""Under the home folder: copies of the thermal cameras' EEPROMs, compared at every start."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,13 @@ class Options:
     fast: bool
     seed: int | None
     as_json: bool
+    foreground: bool
+
+    @property
+    def is_foreground(self) -> bool:
+        """Whether something was asked for that a daemon cannot do."""
+        own = self.out or self.config_path or self.simulate or self.replay or self.fast
+        return self.foreground or bool(own)
 
     def check(self) -> None:
         """Refuse combinations that make no sense."""
@@ -67,7 +78,7 @@ Examples:
   wban-collect start --subject S01 --activity eating --simulate --fast --duration 60s
   wban-collect start --replay HAPT_FOLDER --recording exp07 --fast
 
-Exit codes: 0 recorded, 1 failed, 2 unusable value, 3 recorded with losses."""
+Exit codes: 0 recorded (or a daemon records), 1 failed, 2 unusable value, 3 recorded with losses."""
 )
 @click.option("--subject", help="Who is recorded: letters, digits and hyphens, e.g. S01.")
 @click.option("--activity", help="What is done, e.g. eating or 'speak and walk'.")
@@ -88,21 +99,26 @@ Exit codes: 0 recorded, 1 failed, 2 unusable value, 3 recorded with losses."""
 @click.option("--chip-errors", is_flag=True, help="With --replay: noise, offset and clock errors.")
 @click.option("--fast", is_flag=True, help="Virtual time, with --simulate or --replay.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of everything simulated.")
+@click.option("--foreground", is_flag=True, help="Record here, even though a daemon runs.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines: each fsync, then the result.")
-def start(**options: Any) -> None:
-    """Record one session until Ctrl-C, or for --duration, and seal it."""
+@connection_options
+def start(connection: Connection, **options: Any) -> None:
+    """Record one session until Ctrl-C, or for --duration, and seal it.
+
+    Where a daemon runs, it records, until 'wban-collect stop': this returns once every required
+    stream delivers. --simulate, --replay, --fast, --config and --out record in the foreground.
+    """
     wanted = Options(**options)
     wanted.check()
+    if _daemon_records(wanted, connection):
+        ask_to_start(connection, _start_request(wanted), as_json=wanted.as_json)
+        return
     config = configured(wanted.config_path)
     out = wanted.out or Path(config.storage.out)
     parts, request = _prepare(wanted, config, out)
     display = CommitLines() if wanted.as_json else ProgressDisplay(capacity(config, out))
-    recorder = Recorder(
-        parts,
-        make_plan(request, config, parts.clock),
-        on_progress=display.show,
-        on_commit=display.committed,
-    )
+    audience = Audience(progress=display.show, commit=display.committed)
+    recorder = Recorder(parts, make_plan(request, config, parts.clock), audience)
     with _stopped_by_signals(recorder):
         with display:
             session = recorder.run()
@@ -111,16 +127,38 @@ def start(**options: Any) -> None:
     _report(outcome, recorder.stop_reason, as_json=wanted.as_json)
 
 
+def _daemon_records(options: Options, connection: Connection) -> bool:
+    if options.is_foreground:
+        if connection.is_chosen:
+            raise click.UsageError(
+                "--socket and --host are for a daemon, the other options record in the foreground; "
+                "leave out one of them."
+            )
+        return False
+    return connection.is_named or is_served(connection.address)
+
+
+def _start_request(options: Options) -> StartRequest:
+    subject, activity = _who_does_what(options)
+    name = usable(lambda: slug(activity), "--activity")
+    return StartRequest(usable_subject(subject), name, options.duration)
+
+
+def _who_does_what(options: Options) -> tuple[str, str]:
+    if options.subject is None or options.activity is None:
+        missing = "--subject" if options.subject is None else "--activity"
+        raise click.UsageError(f"{missing} is missing; e.g. --subject S01 --activity eating.")
+    return options.subject, options.activity
+
+
 def _prepare(options: Options, config: Config, out: Path) -> tuple[Parts, Request]:
     """Choose the hardware, or what stands for it, and say what is to be recorded."""
     if options.replay is not None:
         return _replayed(options, options.replay, config, out)
-    if options.subject is None or options.activity is None:
-        missing = "--subject" if options.subject is None else "--activity"
-        raise click.UsageError(f"{missing} is missing; e.g. --subject S01 --activity eating.")
+    subject, activity = _who_does_what(options)
     request = Request(
-        usable_subject(options.subject),
-        usable_activity(options.activity, config.activities()),
+        usable_subject(subject),
+        usable_activity(activity, config.activities()),
         out,
         options.duration,
         simulated=options.simulate,

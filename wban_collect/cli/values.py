@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import click
 
+from wban_collect.durations import parse_duration
 from wban_dataset.recording.activities import known_activity, subject_id
-
-_DURATION = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>ms|s|min|m|h|d)?\Z")
-_UNIT_NS = {
-    "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60_000_000_000,
-    "min": 60_000_000_000,
-    "h": 3_600_000_000_000,
-    "d": 86_400_000_000_000,
-}
 
 
 class Duration(click.ParamType[int]):
@@ -31,16 +21,10 @@ class Duration(click.ParamType[int]):
         """Parse a duration to ns."""
         if isinstance(value, int):
             return value
-        match = _DURATION.match(value.strip())
-        nanoseconds = float(match["number"]) * _UNIT_NS[match["unit"] or "s"] if match else 0.0
-        if not 1 <= nanoseconds < 366 * _UNIT_NS["d"]:
-            self.fail(
-                f"{value[:40]!r} is not a duration: expected a positive length of time such as "
-                "30s, 5min or 1.5h.",
-                param,
-                ctx,
-            )
-        return int(nanoseconds)
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 def usable(check: Callable[[], str], option: str) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 from wban_collect.clock import Clock
-from wban_collect.device import DeviceOutput, Identity
+from wban_collect.device import DeviceOutput, Identity, SelfTestResult
 from wban_collect.devices import adxl345_registers as reg
 from wban_collect.devices.fifo_streams import FifoStreams, default_watermark
 from wban_collect.devices.motion_stream import IDENTITY_MOUNTING, motion_spec
+from wban_collect.devices.read_plan import ReadPlan
 from wban_collect.devices.register_chip import RegisterChip
-from wban_collect.devices.watermark_line import WatermarkLine
+from wban_collect.devices.self_test import Readings, mean_reading, results
 from wban_collect.errors import BusError, DeviceDataError, DeviceError, DeviceNotFoundError
 from wban_collect.gpio import EdgeSource
 from wban_collect.i2c import I2CBus
@@ -22,9 +23,6 @@ log = logging.getLogger(__name__)
 
 CHUNK_NS = 2_500_000
 """Bus time after which others may go first: with the transfer under way about 3 ms."""
-
-EDGE_PATIENCE_NS = 5_000_000
-"""How long after its time an edge is waited for: interrupts are rarely later than 3 ms."""
 
 
 @dataclass(slots=True)
@@ -95,7 +93,6 @@ class Adxl345:
         self._name = name
         self._clock = clock
         self._chip = RegisterChip(bus, address, "ADXL345")
-        self._line = WatermarkLine(edges) if edges is not None else None
         rate = reg.rate_code(sampling_rate_hz)
         self._in_standby, self._to_run = reg.settings(
             rate, range_g, watermark, interrupt=edges is not None
@@ -110,8 +107,7 @@ class Adxl345:
             capacity=reg.FIFO_SIZE,
             tolerance=reg.CLOCK_TOLERANCE,
         )
-        self._due_ns = 0
-        self._give_up_ns = 0
+        self._plan = ReadPlan(name, self._fifo, clock, edges)
 
     @property
     def name(self) -> str:
@@ -130,7 +126,7 @@ class Adxl345:
 
     def next_due_ns(self) -> int:
         """When the FIFO should hold a watermark of entries."""
-        return self._due_ns
+        return self._plan.due_ns
 
     def deadline_ns(self) -> int:
         """When the FIFO is about to be full."""
@@ -146,7 +142,7 @@ class Adxl345:
         DeviceError
             If a setting does not hold.
         """
-        self._due_ns = self._clock.monotonic_ns()
+        self._plan.due_ns = self._clock.monotonic_ns()
         self._fifo.interrupt("device restarted")
         self._check_identity()
         self._chip.write(reg.POWER_CTL, reg.STANDBY)
@@ -158,7 +154,7 @@ class Adxl345:
         measuring_ns = self._clock.monotonic_ns()
         self._chip.verify(self._to_run)
         self._fifo.restart(measuring_ns, first_latch_after_ns=reg.TURN_ON_NS)
-        self._plan(0)
+        self._plan.plan(0)
 
     def read(self) -> Iterator[DeviceOutput | None]:
         """Drain the FIFO of what it held at the first look; yields None every 3 ms of bus time.
@@ -170,14 +166,9 @@ class Adxl345:
         DeviceError
             If the chip lost its settings or stopped sampling.
         """
-        edge_ns = 0
-        if self._line is not None:
-            now_ns = self._clock.monotonic_ns()
-            edge_ns = self._line.edge_ns(now_ns)
-            if not edge_ns and self._line.expected and now_ns < self._give_up_ns:
-                pause_ns = int(self._fifo.pace.period_ns / 4)
-                self._due_ns = min(now_ns + pause_ns, self._give_up_ns)
-                return
+        edge_ns = self._plan.edge_ns()
+        if edge_ns is None:
+            return
         try:
             yield from self._drain(edge_ns)
         except BusError:
@@ -193,6 +184,46 @@ class Adxl345:
             self._chip.write(reg.POWER_CTL, reg.STANDBY)
         except BusError as error:
             log.info("%s: not put to rest: %s", self._name, error)
+
+    def self_test(self) -> Iterator[SelfTestResult | None]:
+        """Run the data sheet's self-test on a chip at rest; see `SelfTesting`. Takes half a second.
+
+        Raises
+        ------
+        DeviceNotFoundError
+            If nobody answers, or another chip does.
+        DeviceError
+            If a setting does not hold.
+        """
+        self._check_identity()
+        try:
+            resting_mg = yield from self._mean_mg(excited=False)
+            excited_mg = yield from self._mean_mg(excited=True)
+        finally:
+            self.stop()
+        yield from results((excited_mg - resting_mg).tolist(), reg.SELF_TEST_LIMITS_MG, "mg")
+
+    def _mean_mg(self, *, excited: bool) -> Generator[None, None, Readings]:
+        settings = reg.self_test_settings(excited=excited)
+        self._chip.write(reg.POWER_CTL, reg.STANDBY)
+        self._chip.configure(settings)
+        self._chip.verify(settings)
+        self._chip.write(reg.POWER_CTL, reg.MEASURE)
+        return (
+            yield from mean_reading(
+                self._clock,
+                self._plan.wait_until,
+                self._read_mg,
+                settling_ns=reg.SELF_TEST_SETTLING_NS,
+                n_readings=reg.SELF_TEST_READINGS,
+                pause_ns=reg.SELF_TEST_PAUSE_NS,
+            )
+        )
+
+    def _read_mg(self) -> Readings:
+        """Read the newest sample."""
+        raw = self._chip.read(reg.DATAX0, reg.ENTRY_BYTES)
+        return reg.decode_entries(raw)[0] * reg.MG_PER_COUNT
 
     def _check_identity(self) -> None:
         device_id = self._chip.identify(reg.DEVID)
@@ -224,7 +255,7 @@ class Adxl345:
             yield from self._deliver(drain)
             raise
         yield from self._deliver(drain)
-        self._plan(level)
+        self._plan.plan(level)
 
     def _look(self, edge_ns: int) -> tuple[int, _Drain]:
         """Read the FIFO's level and begin a drain of that many entries."""
@@ -237,7 +268,7 @@ class Adxl345:
         edge_ns = edge_ns if above else 0
         if level < reg.FIFO_SIZE:  # a full one does not tell how many samples there were
             self._fifo.observe(level, start_ns, end_ns, edge_ns=edge_ns)
-        self._judge_line(edge_ns, above_watermark=above)
+        self._plan.judge(edge_ns, above_watermark=above)
         return level, _Drain(start_ns, end_ns, level, edge_ns)
 
     def _take(self, *, with_overrun: bool) -> reg.Entry:
@@ -261,31 +292,6 @@ class Adxl345:
     def _deliver(self, drain: _Drain) -> Iterator[DeviceOutput]:
         counts = reg.decode_entries(b"".join(drain.entries))
         yield from self._fifo.deliver((counts,), drain.read())
-
-    def _plan(self, level: int) -> None:
-        """Say when to read next, `level` entries being left in the FIFO."""
-        if self._line is not None:
-            now_ns = self._clock.monotonic_ns()
-            n_to_come = self._fifo.watermark - level - 1
-            # An edge of the drain itself, or one stamped late, cannot be the next one.
-            earliest_ns = now_ns + int(max(n_to_come, 0) * 0.9 * self._fifo.pace.period_ns)
-            self._line.rearm(earliest_ns, will_rise=n_to_come > 0)
-        if self._line is not None and self._line.expected:
-            self._due_ns = self._fifo.edge_due_ns()
-            patience_ns = max(int(2 * self._fifo.pace.period_ns), EDGE_PATIENCE_NS)
-            self._give_up_ns = min(self._due_ns + patience_ns, self._fifo.deadline_ns())
-        else:
-            self._due_ns = self._fifo.poll_due_ns()
-
-    def _judge_line(self, edge_ns: int, *, above_watermark: bool) -> None:
-        if self._line is not None and self._line.judge(
-            edge_ns=edge_ns, above_watermark=above_watermark
-        ):
-            log.warning(
-                "%s: no edge on the interrupt line although the watermark was reached; polling "
-                "instead. Check that INT1 is wired to the configured line.",
-                self._name,
-            )
 
     def _check_settings(self, fifo_ctl: int) -> None:
         expected = self._in_standby[reg.FIFO_CTL]

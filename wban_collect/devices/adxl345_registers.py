@@ -50,6 +50,27 @@ TURN_ON_NS = 1_100_000
 """From Measure to the first sample, besides one period (table 1, turn-on time)."""
 
 
+SELF_TEST = 0x80
+SELF_TEST_RATE_HZ = 100.0
+SELF_TEST_RANGE_G = 16
+SELF_TEST_SETTLING_NS = 61_100_000
+"""Turn-on, and more than the four samples that the data sheet gives the output to settle."""
+
+SELF_TEST_READINGS = 10
+SELF_TEST_PAUSE_NS = 11_000_000
+"""A tenth of a second with and without the force, as the data sheet has it."""
+
+MG_PER_COUNT = 1000.0 / COUNTS_PER_G
+_LIMITS_2V5_LSB = ((50, 540), (-540, -50), (75, 875))
+_SCALE_3V3 = (1.77, 1.77, 1.47)
+SELF_TEST_LIMITS_MG = tuple(
+    (lowest * scale * MG_PER_COUNT, highest * scale * MG_PER_COUNT)
+    for (lowest, highest), scale in zip(_LIMITS_2V5_LSB, _SCALE_3V3, strict=True)
+)
+"""Change per axis on a Pi's 3.3 V: the limits at 2.5 V (table 15), scaled by table 14. The force
+grows with the square of the supply."""
+
+
 class Entry(NamedTuple):
     """One FIFO entry and what came with it in the same transaction."""
 
@@ -105,6 +126,20 @@ def settings(
         INT_ENABLE: WATERMARK if interrupt else 0,
     }
     return in_standby, {POWER_CTL: MEASURE}
+
+
+def self_test_settings(*, excited: bool) -> dict[int, int]:
+    """Give the registers of the self-test, to be set in standby; the FIFO is bypassed."""
+    data_format = FULL_RES | RANGE_CODES[SELF_TEST_RANGE_G]
+    return {
+        OFSX: 0,
+        OFSY: 0,
+        OFSZ: 0,
+        BW_RATE: RATE_CODES[SELF_TEST_RATE_HZ],
+        DATA_FORMAT: data_format | (SELF_TEST if excited else 0),
+        FIFO_CTL: FIFO_BYPASS,
+        INT_ENABLE: 0,
+    }
 
 
 def parse_entry(raw: bytes) -> Entry:

@@ -206,6 +206,8 @@ class Mlx90640:
         if self._eeprom is None:
             self._report_bad_pixels(eeprom)
         self._eeprom = eeprom
+        if self._gap_cause and self._lost_power(control):
+            self._gap_cause = "device missing"  # it has to warm up anew
         self._set_up(control)
 
     def read(self) -> Iterator[DeviceOutput | None]:
@@ -335,8 +337,13 @@ class Mlx90640:
         self._due_ns = self._pace.first_poll_ns()
         self._stalled_ns = end_ns + STALL_NS + int(STALL_PERIODS * self._pace.period_ns)
         frame = yield from self._read_frame(Read(self._not_ready_ns, end_ns))
-        self._not_ready_ns = frame.clear_ns if frame.overtaken else frame.check_ns
-        yield from self._judge(frame, status & reg.SUBPAGE_MASK)
+        polled_subpage = status & reg.SUBPAGE_MASK
+        if not frame.overtaken:
+            self._not_ready_ns = frame.check_ns
+        elif frame.subpage != polled_subpage:
+            self._not_ready_ns = frame.clear_ns
+        # Otherwise the clearing was not taken: the same subpage once more, and as old as it was.
+        yield from self._judge(frame, polled_subpage)
 
     def _read_frame(self, read: Read) -> Generator[None, None, Frame]:
         """Read the RAM, whose new subpage `read` has found; others go first between chunks."""

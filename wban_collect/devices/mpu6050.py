@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Literal
 
 from wban_collect.clock import Clock
-from wban_collect.device import DeviceOutput, Identity
+from wban_collect.device import DeviceOutput, Identity, SelfTestResult
 from wban_collect.devices import mpu6050_registers as reg
 from wban_collect.devices.fifo_streams import FifoStreams, default_watermark
 from wban_collect.devices.motion_stream import IDENTITY_MOUNTING, motion_spec
+from wban_collect.devices.mpu6050_self_test import Mpu6050SelfTest
 from wban_collect.devices.register_chip import RegisterChip
 from wban_collect.errors import BusError, DeviceDataError, DeviceError, DeviceNotFoundError
 from wban_collect.i2c import I2CBus
@@ -136,11 +137,7 @@ class Mpu6050:
         self._due_ns = self._clock.monotonic_ns()
         self._fifo.interrupt("device restarted")
         self._identify()
-        self._chip.write(reg.PWR_MGMT_1, reg.DEVICE_RESET)
-        yield from self._wait(reg.RESET_NS)
-        self._check_reset()
-        self._chip.write(reg.PWR_MGMT_1, reg.CLKSEL_PLL)
-        yield from self._wait(reg.WAKE_NS)
+        yield from self._wake()
         yield from self._configure()
         yield from self._wait(reg.GYRO_SETTLE_NS)
         self._restart_fifo()
@@ -173,7 +170,36 @@ class Mpu6050:
         except BusError as error:
             log.info("%s: not put to sleep: %s", self._name, error)
 
+    def self_test(self) -> Iterator[SelfTestResult | None]:
+        """Run the maker's self-test on a chip at rest; see `SelfTesting`. Takes a second.
+
+        Raises
+        ------
+        DeviceNotFoundError
+            If nobody answers, or a chip that is none of the family.
+        DeviceError
+            If the reset does not end or a setting does not hold.
+        """
+        self._identify()
+        try:
+            yield from self._wake()
+            test = Mpu6050SelfTest(self._chip, self._clock, self._variant, self._resume_at)
+            yield from test.steps()
+        finally:
+            self.stop()
+
     # Set-up
+
+    def _wake(self) -> Iterator[None]:
+        """Reset the chip and take it out of the sleep that it is in then."""
+        self._chip.write(reg.PWR_MGMT_1, reg.DEVICE_RESET)
+        yield from self._wait(reg.RESET_NS)
+        self._check_reset()
+        self._chip.write(reg.PWR_MGMT_1, reg.CLKSEL_PLL)
+        yield from self._wait(reg.WAKE_NS)
+
+    def _resume_at(self, due_ns: int) -> None:
+        self._due_ns = due_ns
 
     def _wait(self, duration_ns: int) -> Iterator[None]:
         """Ask to be resumed after a wait that the data sheet prescribes."""

@@ -20,6 +20,7 @@ FIFO_EN = 0x23
 INT_PIN_CFG = 0x37
 INT_ENABLE = 0x38
 INT_STATUS = 0x3A
+ACCEL_XOUT_H = 0x3B
 USER_CTRL = 0x6A
 PWR_MGMT_1 = 0x6B
 PWR_MGMT_2 = 0x6C
@@ -69,6 +70,8 @@ class Variant:
         False: the value is seen on clones only, and the filter register may not exist.
     fast_rates
         SMPLRT_DIV divides 8 kHz when the filters are off (first generation only).
+    gyro_trim_codes
+        First register of what the factory measured of the gyroscope's self-test (later parts).
     """
 
     model: str
@@ -77,6 +80,12 @@ class Variant:
     record_bytes: int = 12
     genuine: bool = True
     fast_rates: bool = False
+    gyro_trim_codes: int = 0x00
+
+    @property
+    def first_generation(self) -> bool:
+        """An MPU-6050 or 6000 itself: another self-test."""
+        return self.fast_rates
 
 
 LARGEST_FIFO_BYTES = 4096
@@ -93,8 +102,8 @@ VARIANTS = {
     # 4 kB with bits 7:6 of ACCEL_CONFIG_2, 512 bytes without; also many a board sold as MPU-6050.
     0x98: Variant("ICM-20689", 512, accel_filter=True, genuine=False),
     0xAF: Variant("ICM-20608", 512, accel_filter=True),
-    0x11: Variant("ICM-20600", 1008, accel_filter=True, record_bytes=14),
-    0x12: Variant("ICM-20602", 1008, accel_filter=True, record_bytes=14),
+    0x11: Variant("ICM-20600", 1008, accel_filter=True, record_bytes=14, gyro_trim_codes=0x50),
+    0x12: Variant("ICM-20602", 1008, accel_filter=True, record_bytes=14, gyro_trim_codes=0x50),
 }
 
 

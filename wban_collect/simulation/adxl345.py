@@ -65,6 +65,8 @@ class SimulatedAdxl345:
         Remember the true instant of every sample read, for `read_instants_ns`.
     power_on_ns
         When it got its power; it answers 1.1 ms later. None: long ago.
+    self_test_works
+        False: the excitation moves nothing, as with a broken or stuck element.
 
     Attributes
     ----------
@@ -89,6 +91,7 @@ class SimulatedAdxl345:
         ideal: bool = False,
         keep_truth: bool = False,
         power_on_ns: int | None = None,
+        self_test_works: bool = True,
     ) -> None:
         self._world = world
         self._address = address
@@ -105,6 +108,7 @@ class SimulatedAdxl345:
         self._drift_ppm = 0.0 if ideal else drift_ppm
         self._noise = noise and not ideal
         self._ideal = ideal
+        self._self_test_works = self_test_works
         self._truth_ns = array("q") if keep_truth else None
         self.int1: SimulatedEdges | None = None
         self.int2: SimulatedEdges | None = None
@@ -312,7 +316,7 @@ class SimulatedAdxl345:
         # OFSx counts 15.6 mg, which is 4 LSB.
         offsets = np.frombuffer(bytes(self._registers[OFSX : OFSZ + 1]), np.int8)
         counts = counts + 4.0 * offsets
-        if data_format & SELF_TEST:
+        if data_format & SELF_TEST and self._self_test_works:
             counts = counts + np.array(SELF_TEST_LSB)
         bits = 10 + widening if full_resolution else 10
         if not full_resolution:

@@ -25,7 +25,8 @@ BITS_PER_BYTE = 9
 
 @dataclass(frozen=True, slots=True)
 class BusFaults:
-    """What goes wrong, reproducibly from the bus's seed. Times count from the bus's making.
+    """What goes wrong, reproducibly from the bus's seed. Times count from when the faults began:
+    from the bus's making, or from `SimulatedI2CBus.suffer`.
 
     Attributes
     ----------
@@ -97,12 +98,18 @@ class SimulatedI2CBus:
         self._effective = effective
         self._half_overhead_ns = overhead_ns // 2
         self._random = random.Random(seed)
-        self._faults = faults or BusFaults()
-        self._opened_ns = clock.monotonic_ns()
-        self._plug_events = _plug_events(self._faults, self._chips, self._opened_ns)
         self._open = True
+        self._plug_events: list[_PlugEvent] = []
+        self.suffer(faults or BusFaults())
         self.simulation_thread_time_ns = 0
         self.n_transactions = 0
+
+    def suffer(self, faults: BusFaults) -> None:
+        """Let other things go wrong from now on; a chip that is off the bus stays so."""
+        now_ns = self._clock.monotonic_ns()
+        self._plug(now_ns)
+        self._faults, self._faulty_since_ns = faults, now_ns
+        self._plug_events = _plug_events(faults, self._chips, now_ns)
 
     def write(self, address: int, data: bytes) -> None:
         """Send `data` to the chip at 7-bit `address`."""
@@ -156,7 +163,7 @@ class SimulatedI2CBus:
                 return now_ns, errno.EINVAL
         if self._plug_events:
             self._plug(now_ns)
-        since_ns = now_ns - self._opened_ns
+        since_ns = now_ns - self._faulty_since_ns
         for start_ns, stop_ns in self._faults.stuck_spans_ns:
             if start_ns <= since_ns < stop_ns:
                 return now_ns + ADAPTER_TIMEOUT_NS, errno.ETIMEDOUT
@@ -233,7 +240,7 @@ class _PlugEvent:
 
 
 def _plug_events(
-    faults: BusFaults, chips: Mapping[int, SimulatedChip], opened_ns: int
+    faults: BusFaults, chips: Mapping[int, SimulatedChip], since_ns: int
 ) -> list[_PlugEvent]:
     """All pulls and returns of chips in the order of time."""
     events: list[_PlugEvent] = []
@@ -245,8 +252,8 @@ def _plug_events(
                 "is on this simulated bus; name one that is"
             )
         for start_ns, stop_ns in spans:
-            events.append(_PlugEvent(opened_ns + start_ns, chip, unplugged=True))
-            events.append(_PlugEvent(opened_ns + stop_ns, chip, unplugged=False))
+            events.append(_PlugEvent(since_ns + start_ns, chip, unplugged=True))
+            events.append(_PlugEvent(since_ns + stop_ns, chip, unplugged=False))
     return sorted(events, key=lambda event: event.time_ns)
 
 

@@ -166,6 +166,7 @@ class SimulatedPicamera2:
         self._is_stalled = self._is_gone = self._is_open = False
         self._is_loop_alive = False
         self._n_held = 0
+        self._n_unreadable = self._n_refusals = 0
         self._due_ns: int | None = None
         self._halted = threading.Event()
         self._thread: threading.Thread | None = None
@@ -205,6 +206,14 @@ class SimulatedPicamera2:
     def restore(self) -> None:
         """Put the cable back; the camera has to be opened again."""
         self._is_gone = False
+
+    def spoil(self, n_frames: int) -> None:
+        """Let the buffers of the next frames raise when they are asked for their picture."""
+        self._n_unreadable += n_frames
+
+    def refuse_starts(self, n_starts: int) -> None:
+        """Let the next attempts to start raise."""
+        self._n_refusals += n_starts
 
     # picamera2's interface.
 
@@ -269,6 +278,9 @@ class SimulatedPicamera2:
         """Start sensor and event loop."""
         if self._is_gone or not self._configuration:
             raise RuntimeError("Camera has not been configured")
+        if self._n_refusals:
+            self._n_refusals -= 1
+            raise RuntimeError("Failed to start camera: Input/output error")
         self._sensor = SimulatedSensor(
             self.clock.monotonic_ns() + self._startup_ns,
             self._rows,
@@ -380,7 +392,7 @@ class SimulatedPicamera2:
             self.frame_truth.append((stamp_ns, middle_ns))
         missing = self.faults.missing_metadata
         metadata = {k: v for k, v in sensor.metadata(stamp_ns).items() if k not in missing}
-        request = SimulatedRequest(metadata, lambda: self._render(middle_ns), self._free)
+        request = SimulatedRequest(metadata, self._picture_of(middle_ns), self._free)
         self._n_held += 1
         self.n_delivered += 1
         callback = self.post_callback
@@ -398,6 +410,13 @@ class SimulatedPicamera2:
 
     def _free(self) -> None:
         self._n_held -= 1
+
+    def _picture_of(self, time_ns: int) -> Callable[[], NDArray[np.uint8]]:
+        """Give what a request makes its picture with."""
+        if not self._n_unreadable:
+            return lambda: self._render(time_ns)
+        self._n_unreadable -= 1
+        return _unreadable
 
     def _render(self, time_ns: int) -> NDArray[np.uint8]:
         main = self._configuration["main"]
@@ -421,3 +440,7 @@ class SimulatedPicamera2:
         for control in controls:
             if control not in self.camera_controls:
                 raise RuntimeError(f"Control {control} is not advertised by libcamera")
+
+
+def _unreadable() -> NDArray[np.uint8]:
+    raise RuntimeError("Cannot map the buffer: Input/output error")

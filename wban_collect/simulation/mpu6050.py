@@ -19,7 +19,6 @@ from wban_collect.simulation.chip_clock import ChipClock
 from wban_collect.simulation.mpu_sensing import MODELS, MpuSensing, MpuSettings
 from wban_collect.simulation.world import World, sampling_until_ns
 
-SELF_TEST_X = 0x0D
 SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG, FIFO_EN = 0x19, 0x1A, 0x1B, 0x1C, 0x23
 INT_PIN_CFG, INT_STATUS, ACCEL_XOUT_H, GYRO_ZOUT_L = 0x37, 0x3A, 0x3B, 0x48
 USER_CTRL, PWR_MGMT_1, PWR_MGMT_2 = 0x6A, 0x6B, 0x6C
@@ -63,6 +62,8 @@ class SimulatedMpu6050:
         Remember the true instant of every record read, for `read_instants_ns`.
     power_on_ns
         When it got its power; what is written sticks 100 ms later. None: long ago.
+    self_test_works
+        False: the excitation moves nothing, as with broken or stuck elements.
 
     Attributes
     ----------
@@ -91,6 +92,7 @@ class SimulatedMpu6050:
         ideal: bool = False,
         keep_truth: bool = False,
         power_on_ns: int | None = None,
+        self_test_works: bool = True,
     ) -> None:
         if model not in MODELS:
             raise ValueError(f"simulated MPU model {model!r} is not one of {', '.join(MODELS)}")
@@ -110,6 +112,7 @@ class SimulatedMpu6050:
             temperature_c=temperature_c,
             noise=noise,
             ideal=ideal,
+            self_test_works=self_test_works,
         )
         drawn_rc = float(random.uniform(-0.05, 0.05))
         self._drift_phase_rad = float(random.uniform(0, 2 * math.pi))
@@ -136,6 +139,10 @@ class SimulatedMpu6050:
         """Start anew, asleep, with the power-on values."""
         self._reset()
         self._ready_ns = now_ns + RESET_NS
+
+    def slip(self, n_bytes: int = 1) -> None:
+        """Lose the next bytes of the FIFO: whoever reads it then is out of step with the records."""
+        self._n_slipping += n_bytes
 
     def latch_instants_ns(self, first: int, n: int) -> NDArray[np.int64]:
         """Give the true instants of samples since sampling (last) started, int64 (n,)."""
@@ -212,7 +219,8 @@ class SimulatedMpu6050:
     def _reset(self) -> None:
         self._registers = bytearray(_N_REGISTERS)
         self._registers[WHO_AM_I] = self._who_am_i
-        self._registers[SELF_TEST_X : SELF_TEST_X + 4] = self._sensing.self_test_registers()
+        for register, codes in self._sensing.self_test_registers().items():
+            self._registers[register : register + len(codes)] = codes
         self._registers[PWR_MGMT_1] = SLEEP
         self._pointer = 0
         self._burst = b""
@@ -223,6 +231,7 @@ class SimulatedMpu6050:
         self._sampling = False
         self._n_latched = 0
         self._fifo = bytearray()
+        self._n_slipping = 0
         self._last_byte = 0
         self._record_bytes = 0
         self._filling = False
@@ -338,6 +347,9 @@ class SimulatedMpu6050:
         # The oldest bytes go, not records: 1024 and 512 are no multiples of a record.
         if len(self._fifo) > size:
             del self._fifo[: len(self._fifo) - size]
+        if self._n_slipping:
+            del self._fifo[: self._n_slipping]
+            self._n_slipping = 0
         self._n_written = due
 
     def _stops_when_full(self) -> bool:

@@ -20,9 +20,11 @@ GYRO_LSB_PER_DPS = (131.0, 65.5, 32.8, 16.4)
 _ACCEL_BANDWIDTH_HZ = (260, 184, 94, 44, 21, 10, 5, 260)
 _GYRO_BANDWIDTH_HZ = (256, 188, 98, 42, 20, 10, 5, 256)
 _GYRO_NOISE_DPS = 0.005  # per root Hz
-# Factory codes of the MPU-6050's self-test, 5 bits each.
+# Factory codes of the self-test: 5 bits each in the MPU-6050, 8 bits later.
 _ACCEL_SELF_TEST_CODES = (17, 16, 19)
 _GYRO_SELF_TEST_CODES = (14, 15, 13)
+_LATER_ACCEL_SELF_TEST_CODES = (105, 98, 112)
+_LATER_GYRO_SELF_TEST_CODES = (190, 185, 195)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class MpuModel:
         Per root Hz.
     first_generation
         The MPU-6050: SMPLRT_DIV acts on 8 kHz too, FIFO_RESET needs FIFO_EN off, there is no
-        FIFO_MODE, and the self-test is the one simulated. Later parts stay at 8 kHz with the
+        FIFO_MODE, and the self-test has codes of its own. Later parts stay at 8 kHz with the
         filter off and may stop when the FIFO is full.
     """
 
@@ -91,6 +93,8 @@ class MpuSensing:
         Per axis. None: drawn from `random`, typical of the data sheet.
     noise
         Also off with `ideal`, which takes every error away.
+    self_test_works
+        False: the excitation moves nothing.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class MpuSensing:
         temperature_c: float,
         noise: bool,
         ideal: bool,
+        self_test_works: bool = True,
     ) -> None:
         self._world = world
         self._random = random
@@ -117,15 +122,34 @@ class MpuSensing:
         self._temperature_c = temperature_c
         self._noise = noise and not ideal
         self._ideal = ideal
+        self._self_test_works = self_test_works
 
-    def self_test_registers(self) -> bytes:
-        """Give SELF_TEST_X, Y, Z and A as the factory wrote them, 4 bytes."""
+    def self_test_registers(self) -> dict[int, bytes]:
+        """Give the codes of the self-test as the factory wrote them, by their first register."""
         if not self._model.first_generation:
-            return bytes(4)
+            later = {0x00: _LATER_GYRO_SELF_TEST_CODES, 0x0D: _LATER_ACCEL_SELF_TEST_CODES}
+            return {register: bytes(codes) for register, codes in later.items()}
         accel, gyro = _ACCEL_SELF_TEST_CODES, _GYRO_SELF_TEST_CODES
         axes = bytes((accel[axis] >> 2) << 5 | gyro[axis] for axis in range(3))
         low_bits = (accel[0] & 3) << 4 | (accel[1] & 3) << 2 | accel[2] & 3
-        return axes + bytes((low_bits,))
+        return {0x0D: axes + bytes((low_bits,))}
+
+    def _self_test_g(self) -> NDArray[np.float64]:
+        """Acceleration that the excitation feigns, (3,)."""
+        if self._model.first_generation:
+            # Register map: at +-8 g, 4096 * 0.34 * (0.92 / 0.34) ** ((code - 1) / 30).
+            codes = np.array(_ACCEL_SELF_TEST_CODES)
+            return 0.34 * (0.92 / 0.34) ** ((codes - 1) / 30)
+        # Application note: at +-2 g, 2620 * 1.01 ** (code - 1).
+        return 2620 * 1.01 ** (np.array(_LATER_ACCEL_SELF_TEST_CODES) - 1.0) / ACCEL_LSB_PER_G[0]
+
+    def _self_test_dps(self) -> NDArray[np.float64]:
+        """Angular rate that the excitation feigns, (3,)."""
+        if self._model.first_generation:
+            # Register map: at +-250 dps, 25 * 131 * 1.046 ** (code - 1), y negative.
+            codes = np.array(_GYRO_SELF_TEST_CODES)
+            return np.array((25.0, -25.0, 25.0)) * 1.046 ** (codes - 1)
+        return 2620 * 1.01 ** (np.array(_LATER_GYRO_SELF_TEST_CODES) - 1.0) / GYRO_LSB_PER_DPS[0]
 
     def measure(
         self,
@@ -153,11 +177,8 @@ class MpuSensing:
         if self._noise:
             rms_g = self._model.accel_noise_g * math.sqrt(_ACCEL_BANDWIDTH_HZ[settings.dlpf])
             counts = counts + self._random.standard_normal(counts.shape) * (rms_g * lsb_per_g)
-        if settings.accel_self_test and self._model.first_generation:
-            # Register map: at +-8 g, 4096 * 0.34 * (0.92 / 0.34) ** ((code - 1) / 30).
-            codes = np.array(_ACCEL_SELF_TEST_CODES)
-            response_g = 0.34 * (0.92 / 0.34) ** ((codes - 1) / 30)
-            counts = counts + _axes(settings.accel_self_test) * response_g * lsb_per_g
+        if settings.accel_self_test and self._self_test_works:
+            counts = counts + _axes(settings.accel_self_test) * self._self_test_g() * lsb_per_g
         return counts
 
     def _gyro(self, instants_ns: NDArray[np.int64], settings: MpuSettings) -> NDArray[np.float64]:
@@ -169,11 +190,8 @@ class MpuSensing:
         if self._noise:
             rms_dps = _GYRO_NOISE_DPS * math.sqrt(_GYRO_BANDWIDTH_HZ[settings.dlpf])
             counts = counts + self._random.standard_normal(counts.shape) * (rms_dps * lsb_per_dps)
-        if settings.gyro_self_test and self._model.first_generation:
-            # Register map: at +-250 dps, 25 * 131 * 1.046 ** (code - 1), y negative.
-            codes = np.array(_GYRO_SELF_TEST_CODES)
-            response_dps = np.array((25.0, -25.0, 25.0)) * 1.046 ** (codes - 1)
-            counts = counts + _axes(settings.gyro_self_test) * response_dps * lsb_per_dps
+        if settings.gyro_self_test and self._self_test_works:
+            counts = counts + _axes(settings.gyro_self_test) * self._self_test_dps() * lsb_per_dps
         return counts
 
     def _drawn(self, given: Sequence[float] | None, spread: Sequence[float]) -> NDArray[np.float64]:

@@ -8,7 +8,8 @@ from importlib.metadata import version
 
 import click
 
-from wban_dataset.cli.session import inspect, plot, verify
+from wban_dataset.cli.session import inspect, plot
+from wban_dataset.cli.verify import verify
 from wban_dataset.recording.errors import RecordingError, system_error
 
 FAILURE = 1

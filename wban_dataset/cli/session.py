@@ -1,4 +1,4 @@
-"""wban-dataset inspect, verify and plot: one session."""
+"""wban-dataset inspect and plot: one session."""
 
 from __future__ import annotations
 
@@ -15,16 +15,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from wban_dataset.recording.errors import SealingError, SessionError
+from wban_dataset.recording.errors import DAMAGE, SealingError, SessionError, damaged_inside
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.session import Session
-from wban_dataset.recording.streams import ORDERLY_ENDS
-
-FAILURE = 1
-LOSSES = 3
-
-DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
-"""What values that nobody wrote lead to; what cannot be read at all `Session` tells by itself."""
 
 session_argument = click.argument("session", type=click.Path(exists=True, path_type=Path))
 
@@ -48,47 +41,11 @@ def inspect(session: Path, as_json: bool) -> None:
 
     An unsealed session is read straight from its journal.
     """
-    with _opened(session) as opened:
+    with opened(session) as found:
         if as_json:
-            click.echo(json.dumps(_as_dict(opened), default=_plain))
+            click.echo(json.dumps(_as_dict(found), default=plain))
         else:
-            _show(opened)
-
-
-@click.command()
-@session_argument
-@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
-def verify(session: Path, as_json: bool) -> None:
-    """Check SESSION: counts, checksums, structure, and that its evidence gives its stamps again.
-
-    Exit codes: 0 intact and complete, 1 damaged, 3 intact but recorded with losses.
-    """
-    with _opened(session) as opened:
-        report = opened.verify()
-        n_lost = sum(int(quality["n_lost"]) for quality in opened.quality.values())
-        lossy = n_lost > 0 or not opened.complete
-        found = {
-            "ok": report.ok,
-            "problems": report.problems,
-            "n_lost": n_lost,
-            "complete": bool(opened.complete),
-            "recovered": bool(opened.recovered),
-            "lost_tail_ns": int(opened.lost_tail_ns),
-            "end_reason": str(opened.attributes["end_reason"]),
-        }
-        note = f"; {n_lost} samples were lost while recording" if n_lost else ""
-        if opened.recovered:
-            note += f"; cut off: up to {opened.lost_tail_ns / 1e9:.1f} s may be missing at its end"
-    if as_json:
-        click.echo(json.dumps(found, default=_plain))
-    elif report.ok:
-        click.echo(
-            f"{report.path}: intact, {report.n_datasets} datasets, {report.n_bytes / 1e6:.1f} MB"
-            + note
-        )
-    for problem in () if as_json else report.problems:
-        click.echo(f"{report.path}: {problem}", err=True)
-    sys.exit(FAILURE if not report.ok else LOSSES if lossy else 0)
+            _show(found)
 
 
 @click.command()
@@ -114,9 +71,9 @@ def plot(session: Path, output: Path) -> None:
             f"drawing needs {error.name}, which is not installed; "
             "install it with: pip install 'wban[analysis]'."
         ) from error
-    with _opened(session) as opened:
+    with opened(session) as found:
         try:
-            save_overview(opened, output)
+            save_overview(found, output)
         except OSError as error:
             raise SessionError(
                 f"{output} cannot be written: {error.strerror}; choose another place with -o."
@@ -125,16 +82,13 @@ def plot(session: Path, output: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Generator[Session]:
+def opened(path: Path) -> Generator[Session]:
     """Open a session; what a file that is damaged inside leads to is a `SessionError` too."""
     try:
         with Session.open(path) as session:
             yield session
     except DAMAGE as error:
-        raise SessionError(
-            f"session {path}: it is damaged inside ({type(error).__name__}: {error}), expected a "
-            "sealed session as it was written. Restore it from a copy."
-        ) from error
+        raise damaged_inside(path, error) from error
 
 
 def _as_dict(session: Session) -> dict[str, Any]:
@@ -161,7 +115,7 @@ def _as_dict(session: Session) -> dict[str, Any]:
     }
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Turn what JSON does not know into what it does."""
     if isinstance(value, np.generic | np.ndarray):
         return cast("NDArray[Any]", value).tolist()
@@ -172,7 +126,8 @@ def _show(session: Session) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     origin = f", replayed from {session.replay_source}" if session.replay_source else ""
     kind = "simulated" if session.simulated else "recorded"
-    state = _state(session)
+    recording = session.recovered and _in_use(session.path)
+    state = "being recorded now" if recording else session.ending
     sealed = "sealed" if session.is_sealed else "not sealed yet"
     console.print(
         f"[bold]{session.subject}[/bold]  {session.activity}  {session.start_utc or 'date unknown'}"
@@ -186,16 +141,6 @@ def _show(session: Session) -> None:
     console.print(_streams_table(session))
     _show_labels(session, console)
     _show_gaps(session, console)
-
-
-def _state(session: Session) -> str:
-    """How the recording ended, in a word."""
-    if session.recovered:
-        return "being recorded now" if _in_use(session.path) else "recovered"
-    reason = str(session.attributes["end_reason"])
-    if reason not in ORDERLY_ENDS:
-        return f"ended before its time: {reason}"
-    return "complete" if session.complete else "with losses"
 
 
 def _in_use(path: Path) -> bool:

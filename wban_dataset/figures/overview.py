@@ -277,7 +277,7 @@ def _title(figure: Figure, session: Session, time: TimeAxis, height_inch: float)
     elif session.simulated:
         what += "  ·  simulated"
     start = session.start_utc[:19].replace("T", " ") + " UTC" if session.start_utc else "no date"
-    state = "complete" if session.complete else "recovered" if session.recovered else "with losses"
+    state = session.ending
     figure.text(
         0.085, 1 - 0.22 / height_inch,
         f"{session.subject}  ·  {what}",

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wban_dataset.recording.errors import SealingError
+from wban_dataset.recording.errors import FolderInUseError, SealingError
 
 
 @contextmanager
@@ -17,8 +17,10 @@ def locked(folder: Path) -> Generator[None]:
 
     Raises
     ------
+    FolderInUseError
+        If another process holds it.
     SealingError
-        If another process holds it, or the folder cannot be opened.
+        If the folder cannot be opened, or its file system has no locks.
     """
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -30,10 +32,15 @@ def locked(folder: Path) -> Generator[None]:
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise SealingError(
+        except BlockingIOError as error:
+            raise FolderInUseError(
                 f"folder {folder}: another process is recording into it or sealing it, expected "
                 "a finished recording. Wait for it to end, then seal again."
+            ) from error
+        except OSError as error:
+            raise SealingError(
+                f"folder {folder}: it cannot be locked ({(error.strerror or str(error)).lower()}), "
+                "expected a file system with locks. Record to another disk."
             ) from error
         yield
     finally:

@@ -84,6 +84,15 @@ class SealedStore:
         """Give the attributes of a stream's group."""
         return self._read(lambda: attributes_of(self.file[stream]))
 
+    def n_rows(self, stream: str) -> int:
+        """Give the number of a stream's samples."""
+        return self._read(lambda: len(self.file[stream]["monotonic_ns"]))
+
+    def content_sha256(self) -> str:
+        """Give the digest of all that was sealed, as the file states it; "" where it does not."""
+        attributes = self._read(lambda: attributes_of(self.file[layout.PROVENANCE_GROUP]))
+        return str(attributes.get(layout.CONTENT_DIGEST, ""))
+
     def sample_shape(self, stream: str) -> tuple[int, ...]:
         """Give the shape of one sample of ``data``."""
         return self._read(lambda: tuple(self.file[stream]["data"].shape[1:]))

@@ -31,7 +31,7 @@ from wban_dataset.recording.recorded_stream import Stream
 from wban_dataset.recording.sealed import SealedStore
 from wban_dataset.recording.sidecars import overlaid, read_clock, read_labels
 from wban_dataset.recording.store import Store, Table
-from wban_dataset.recording.streams import ClockAnchor, Label
+from wban_dataset.recording.streams import ORDERLY_ENDS, ClockAnchor, Label
 from wban_dataset.recording.timebase import StampInputs
 from wban_dataset.recording.unsealed import JournalStore
 from wban_dataset.recording.verification import VerifyReport, verify
@@ -150,6 +150,16 @@ class Session:
     def clock_synchronised(self) -> bool:
         """Whether the machine knew the true time, then or later in the same boot."""
         return self.attributes["clock_synchronised"]
+
+    @property
+    def ending(self) -> str:
+        """How the recording ended, in a few words; where it ended early, why."""
+        if self.recovered:
+            return "recovered"
+        reason = str(self.attributes["end_reason"])
+        if reason not in ORDERLY_ENDS:
+            return f"ended before its time: {reason}"
+        return "complete" if self.complete else "with losses"
 
     @property
     def configuration(self) -> str:

@@ -1,0 +1,50 @@
+"""A disk that fills, becomes read-only, or takes 2 s for every fsync."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.faults import disk_scenarios
+from tests.faults.disk_scenarios import DISK_FULL, READ_ONLY, fail_at
+
+N_PLACES = int(os.environ.get("WBAN_DISK_PLACES", "20"))
+"""200 for docs/reliability.md."""
+
+CHANGE_OF_SESSION = range(255, 280, 4)
+"""Calls around the change from the first session to the second."""
+
+
+@pytest.fixture(scope="module")
+def places() -> list[int]:
+    # What a recording needs to begin, the change of session, and calls all over it.
+    return sorted({*range(10), *CHANGE_OF_SESSION, *disk_scenarios.places(N_PLACES)})
+
+
+def test_a_disk_that_is_full_at_any_call_ends_the_recording_in_order(places):
+    for place in places:
+        outcome = fail_at(place, DISK_FULL)
+        assert outcome.n_lost == 0, outcome
+        if outcome.ending == "refused":
+            assert outcome.left_over == (), outcome
+            assert "No space left" in outcome.message or "no space left" in outcome.message
+        else:
+            assert outcome.ending in ("disk full", "duration reached"), outcome
+            # A session that is being left just then is sealed as one that was cut off.
+            assert outcome.n_in_order >= max(1, outcome.n_sessions - 1), outcome
+
+
+def test_a_disk_that_becomes_read_only_keeps_all_that_was_acknowledged(places):
+    for place in places[:: max(1, len(places) // 10)]:
+        outcome = fail_at(place, READ_ONLY)
+        assert outcome.n_lost == 0, outcome
+        assert outcome.n_sealed >= outcome.n_acknowledged, outcome
+
+
+def test_a_slow_disk_delays_the_commits_and_costs_no_sample():
+    outcome = disk_scenarios.record_on_a_slow_disk()
+    assert set(outcome.n_changed.values()) == {0}
+    # Each fsync takes 2 s, and the next begins as soon as there is something new.
+    assert outcome.n_syncs >= 60 / 2.5 - 1
+    assert outcome.longest_unsafe_s <= 2.0 + 0.5

@@ -1,0 +1,224 @@
+"""A recorder at work on one page of a terminal, drawn from a `LiveView`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from wban_collect.cli.live_view import PICTURES, LiveView, SeenStream, printable
+from wban_collect.cli.status_page import size, span
+from wban_collect.cli.terminal_pictures import Curve, Picture, enlarged, fitted
+from wban_collect.live import LiveSample
+from wban_collect.messages import Status, StreamStatus
+
+THERMAL_SHAPE = (24, 32)
+ROOM_FOR_TWICE = (132, 48)
+"""Columns and lines from which pictures are drawn at twice the size."""
+
+GUTTER = 2
+EVENTS_WIDTH = 30
+"""Room beside the pictures from which on it is used for what has happened lately."""
+
+MOST_EVENTS_BELOW = 3
+LONGEST_CURVE = 60
+
+SHORTEST_SPANS = {"accel": 1.0, "gyro": 0.5, "thermal": 1.0, "infrared": 8.0}
+"""What fills a curve's height at least, in the stream's units: about ten times its noise."""
+
+SHORTEST_HEAT_C = 4.0
+SHORTEST_GREY = 48.0
+"""What a picture's map spans at least."""
+
+LATE_S, LATE_PERIODS = 3.0, 5.0
+"""A stream whose newest sample is older than both is late."""
+
+UNIT_SIGNS = {"m s-2": "m/s²", "rad s-1": "rad/s", "degC": "°C"}
+STATE_STYLES = {"recording": "bold green", "starting": "bold yellow", "stopping": "bold yellow"}
+
+
+class MonitorPage:
+    """Draws what was known at `now_s`, in the width that there is."""
+
+    def __init__(self, view: LiveView, now_s: float) -> None:
+        self._view = view
+        self._now_s = now_s
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        status = self._view.status
+        if status is None:
+            yield Text("waiting for the daemon's first word", style="dim")
+            return
+        yield from _title(status, options.max_width)
+        if status.streams:
+            yield Text()
+            yield self._table(status.streams)
+        yield from self._pictures(options.max_width, options.height or console.height)
+        yield Text()
+        yield _machine(status)
+        yield from _complaints(status, self._view.silent_s(self._now_s))
+
+    def _table(self, streams: Sequence[StreamStatus]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
+        table.add_column("stream", no_wrap=True)
+        for name in ("rate Hz", "on disk", "lost", "age s"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("now", no_wrap=True)
+        table.add_column("", style="cyan")
+        for stream in streams:
+            seen = self._view.streams.get(stream.name)
+            table.add_row(*_figures(stream), _newest(seen), _curve(seen))
+        return table
+
+    def _pictures(self, width: int, height: int) -> Iterator[RenderableType]:
+        """Pictures side by side, as many as fit, and what has happened beside or below them."""
+        factor = 2 if width >= ROOM_FOR_TWICE[0] and height >= ROOM_FOR_TWICE[1] else 1
+        columns = factor * THERMAL_SHAPE[1]
+        shown = self._seen_pictures()[: max(1, (width + GUTTER) // (columns + GUTTER))]
+        room = width - len(shown) * (columns + GUTTER)
+        events: list[RenderableType] = [
+            Text(event, style="dim", no_wrap=True, overflow="ellipsis")
+            for event in self._view.events
+        ]
+        cells = [_captioned(seen.sample, factor) for seen in shown]
+        if cells and events and room >= EVENTS_WIDTH:
+            cells.append(Group(Text("lately"), *events))
+            events.clear()
+        if cells:
+            yield Text()
+            yield _side_by_side(cells, columns)
+        if events:
+            yield Text()
+            yield from events[-MOST_EVENTS_BELOW:]
+
+    def _seen_pictures(self) -> list[SeenStream]:
+        pictures = [s for s in self._view.streams.values() if s.sample.about.kind in PICTURES]
+        return sorted(
+            pictures, key=lambda s: (PICTURES.index(s.sample.about.kind), s.sample.about.stream)
+        )
+
+
+def _title(status: Status, width: int) -> Iterator[RenderableType]:
+    recording = status.recording
+    left = Text(status.state, style=STATE_STYLES.get(status.state, "bold"))
+    if recording is not None:
+        left.append(f"  {_stopwatch(recording.duration_s)}", style="default")
+        left.append(f"  {printable(recording.subject)}", style="not bold default")
+        left.append(f"  {printable(recording.label)}", style="cyan")
+    simulated = "simulated, " if status.simulated else ""
+    right = Text(f"{simulated}wban {status.version} on {printable(status.host)}", style="dim")
+    heading = Table.grid(expand=True, padding=(0, GUTTER, 0, 0), pad_edge=False)
+    heading.add_column(no_wrap=True)
+    heading.add_column(justify="right", no_wrap=True, overflow="ellipsis")
+    heading.add_row(left, right)
+    yield heading
+    if recording is not None:
+        folder = printable(recording.folder)
+        shown = folder if len(folder) <= width else f"…{folder[1 - width :]}"
+        yield Text(shown, style="dim", no_wrap=True)
+
+
+def _figures(stream: StreamStatus) -> list[Text]:
+    longest_s = max(LATE_S, LATE_PERIODS / stream.rate_hz) if stream.rate_hz else LATE_S
+    is_late = not 0 <= stream.age_s <= longest_s
+    return [
+        Text(printable(stream.name)),
+        Text(f"{stream.rate_hz:.1f}"),
+        Text(str(stream.n_acknowledged)),
+        Text(str(stream.n_lost), style="bold red" if stream.n_lost else ""),
+        Text(f"{stream.age_s:.1f}" if stream.age_s >= 0 else "-", style="red" if is_late else ""),
+    ]
+
+
+def _newest(seen: SeenStream | None) -> Text:
+    """The newest values with their unit, in places that do not move."""
+    if seen is None:
+        return Text("-", style="dim")
+    about, newest = seen.sample.about, seen.sample.values()[-1]
+    unit = UNIT_SIGNS.get(about.units, printable(about.units))
+    if about.kind == "infrared":
+        return Text(f"{newest.mean():6.1f} mean grey")
+    if about.kind == "thermal":
+        lowest, highest = _bounds(newest)
+        return Text(f"{_short(lowest)} to {_short(highest).strip()} {unit}")
+    return Text(f"{' '.join(_short(value) for value in newest.ravel().tolist()[:3])} {unit}")
+
+
+def _curve(seen: SeenStream | None) -> RenderableType:
+    if seen is None:
+        return Text()
+    return Curve(seen.curve, SHORTEST_SPANS[seen.sample.about.kind], LONGEST_CURVE)
+
+
+def _captioned(sample: LiveSample, factor: int) -> RenderableType:
+    """A picture below a line that says what it is."""
+    about, values = sample.about, sample.values()[-1]
+    lowest, highest = _bounds(values)
+    caption = Text(printable(about.stream), no_wrap=True, overflow="ellipsis")
+    if about.kind == "thermal":
+        caption.append(f"  {_short(lowest).strip()} to {_short(highest).strip()} °C", style="bold")
+        pixels, shortest = enlarged(values, factor), SHORTEST_HEAT_C
+    else:
+        caption.append(f"  {values.shape[1]}×{values.shape[0]}", style="dim")
+        pixels, shortest = fitted(values, *(factor * n for n in THERMAL_SHAPE)), SHORTEST_GREY
+    missing = max(0.0, shortest - (highest - lowest)) / 2
+    is_heat = about.kind == "thermal"
+    return Group(caption, Picture(pixels, lowest - missing, highest + missing, is_heat=is_heat))
+
+
+def _side_by_side(cells: Sequence[RenderableType], columns: int) -> Table:
+    grid = Table.grid(padding=(0, GUTTER, 0, 0), pad_edge=False)
+    for cell in cells:
+        is_picture = cell is cells[0] or len(cells) == 1
+        grid.add_column(width=columns if is_picture else None)
+    grid.add_row(*cells)
+    return grid
+
+
+def _machine(status: Status) -> Text:
+    text = f"{size(status.free_bytes)} free"
+    if status.bytes_per_hour > 0 and math.isfinite(status.hours_left):
+        text += f", {size(status.bytes_per_hour)} an hour, {span(status.hours_left * 3600)} left"
+    backlog = status.backlog
+    if backlog.sealing:
+        text += f"; sealing at {backlog.fraction:.0%}"
+    if backlog.n_waiting:
+        text += f"; {backlog.n_waiting} of {backlog.limit} wait to be sealed"
+    if not status.synchronised:
+        text += "; clock not synchronised"
+    return Text(text, style="dim")
+
+
+def _complaints(status: Status, silent_s: float) -> Iterator[Text]:
+    if silent_s:
+        yield Text(f"no word from the daemon for {silent_s:.0f} s", style="bold red")
+    for trouble in status.troubles:
+        style = "red" if trouble.required else "yellow"
+        yield Text(f"{printable(trouble.device)}: {printable(trouble.error)}", style=style)
+    if status.degraded:
+        yield Text(f"degraded: it began without {', '.join(status.degraded)}", style="red")
+    for warning in status.warnings:
+        yield Text(printable(warning), style="yellow")
+
+
+def _bounds(values: np.ndarray) -> tuple[float, float]:
+    if np.isnan(values).all():
+        return math.nan, math.nan
+    return float(np.nanmin(values)), float(np.nanmax(values))
+
+
+def _short(value: float) -> str:
+    """Six characters of a number."""
+    if math.isnan(value):
+        return "     -"
+    return f"{value:6.2f}" if abs(value) < 100 else f"{value:6.1f}"
+
+
+def _stopwatch(duration_s: float) -> str:
+    minutes, seconds = divmod(max(int(duration_s), 0), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

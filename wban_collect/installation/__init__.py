@@ -1,0 +1,1 @@
+"""Puts wban on a machine, and takes it off again: a list of steps to look at or do."""
