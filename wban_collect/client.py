@@ -14,8 +14,8 @@ from typing import Self
 
 import msgspec
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
+from wban_collect.connection_events import receive_event
 from wban_collect.endpoints import is_served, socket_path
 from wban_collect.errors import DaemonUnreachableError
 from wban_collect.messages import Reply, Request, decode_reply, encode
@@ -162,7 +162,7 @@ class Daemon:
 
     def _look_at_event(self) -> None:
         """Raise if what happened to the connection means that there will be no answer."""
-        event = recv_monitor_message(self._events)["event"]
+        event = receive_event(self._events).kind
         if event & _KEY_REFUSED:
             raise DaemonUnreachableError(
                 f"daemon at {self.address}: it does not admit this client's key. Have one made "

@@ -13,8 +13,8 @@ import socket
 import time
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
+from wban_collect.connection_events import receive_event
 from wban_collect.endpoints import tcp_address
 
 log = logging.getLogger(__name__)
@@ -62,11 +62,11 @@ class Listener:
     def count(self) -> None:
         """Count who came and who left."""
         while self.events.poll(0):
-            event = recv_monitor_message(self.events)
-            if event["event"] == zmq.EVENT_ACCEPTED:
-                self._connections.add(event["value"])
+            event = receive_event(self.events)
+            if event.kind == zmq.EVENT_ACCEPTED:
+                self._connections.add(event.value)
             else:
-                self._connections.discard(event["value"])
+                self._connections.discard(event.value)
         if len(self._connections) >= self._limit:
             self._send_away()
 

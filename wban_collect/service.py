@@ -51,6 +51,7 @@ from wban_collect.space import SpacePolicy
 from wban_collect.storage import Commit
 from wban_collect.unattended import Unattended
 from wban_dataset.recording.activities import known_activity, subject_id
+from wban_dataset.recording.errors import RecordingError
 from wban_dataset.recording.streams import SessionHeader
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,7 @@ STOP_PATIENCE_S = 1.8
 ROOM_HOURS = 1.0
 """What is made room for, where verified sessions may be removed."""
 
-SPACE_INTERVAL_NS = 10_000_000_000
-NAMING_INTERVAL_NS = 30_000_000_000
+CHORES_INTERVAL_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ class Service:
         self._lock = threading.RLock()
         self._rates = Rates()
         self._recovered: list[str] = []
-        self._space_due_ns = self._naming_due_ns = 0
+        self._ending = threading.Event()
+        self._chores = threading.Thread(target=self._do_chores, name="chores", daemon=True)
         self._last_failure = ""
         self.unattended = Unattended(config.unattended)
         self._catalogue = Catalogue(surroundings.out)
@@ -124,9 +125,11 @@ class Service:
         """Finish in the background what an earlier run has left."""
         self._sealer.find_left_over()
         self._sealer.start()
+        self._chores.start()
 
     def close(self) -> None:
         """End the recording in order; what is not sealed yet is sealed at the next start."""
+        self._ending.set()
         with self._lock:
             recording = self._recording
         if recording is not None:
@@ -156,14 +159,7 @@ class Service:
 
     def supervise(self) -> None:
         """Do what is to be done by itself; called every second."""
-        now_ns = self._clock.monotonic_ns()
-        self._follow_schedule(now_ns)
-        if now_ns >= self._space_due_ns:
-            self._space_due_ns = now_ns + SPACE_INTERVAL_NS
-            self._keep_space()
-        if now_ns >= self._naming_due_ns:
-            self._naming_due_ns = now_ns + NAMING_INTERVAL_NS
-            self._name_by_true_time()
+        self._follow_schedule(self._clock.monotonic_ns())
         if self._around.publisher.is_watched:
             self._around.publisher.offer_status(self.status())
 
@@ -375,6 +371,16 @@ class Service:
             self._recovered.append(f"{outcome.folder}: up to {lost_s:.1f} s missing at its end")
         log.info("%s", outcome.text)
 
+    def _do_chores(self) -> None:
+        """Make room and name sessions, which may take long: apart from what feeds the watchdog."""
+        while not self._ending.is_set():
+            try:
+                self._keep_space()
+                self._name_by_true_time()
+            except (WbanError, RecordingError, OSError) as error:
+                log.warning("%s", error)
+            self._ending.wait(CHORES_INTERVAL_S)
+
     def _keep_space(self) -> None:
         if self._space.hours_left(self._free_bytes()) < ROOM_HOURS:
             both_copies = 2 * ROOM_HOURS * self._config.bytes_per_second() * 3600
@@ -386,7 +392,8 @@ class Service:
     def _name_by_true_time(self) -> None:
         anchor = read_anchor()
         if anchor.synchronised:
-            for before, after in true_time_learnt(self._around.out, self._boot_id, anchor):
+            learnt = true_time_learnt(self._around.out, self._boot_id, anchor, self._catalogue)
+            for before, after in learnt:
                 log.info("%s is now %s: the clock is known to be right", before, after.name)
 
     def _is_full(self) -> bool:

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the journal's reader and of what its records mean.
+"""Coverage-guided fuzzing of the journal's reader, and of the session that is read from it.
 
 python tests/fuzz/fuzz_journal.py -runs=200000
 """
@@ -12,21 +12,28 @@ from pathlib import Path
 import atheris
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+IN_MEMORY = Path("/dev/shm")
 
-with atheris.instrument_imports(include=["wban_dataset.recording"]):
-    from wban_dataset.recording import framing, journal_index, journal_reader, records  # noqa: F401
 
-from tests.fuzz.corpus import journal_seeds
-from tests.fuzz.journal_target import check_segment, mutated
-from tests.fuzz.campaign import run
+def main() -> None:
+    """Fuzz as the command line says."""
+    sys.path.insert(0, str(ROOT))
+    with atheris.instrument_imports(include=["wban_dataset.recording"]):
+        from tests.fuzz import journal_target
+    from tests.fuzz.campaign import run
+    from tests.fuzz.corpus import journal_seeds
 
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # noqa: S108 - memory, for speed
-        directory = Path(folder) / "journal"
+    where = IN_MEMORY if IN_MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(dir=where) as folder:
         run(
-            lambda content: check_segment(directory, content),
+            lambda content: journal_target.check_segment(Path(folder), content),
             journal_seeds(),
             sys.argv,
-            custom_mutator=lambda data, size, seed: mutated(data, size, seed, atheris.Mutate),
+            custom_mutator=lambda data, size, seed: journal_target.mutated(
+                data, size, seed, atheris.Mutate
+            ),
         )
+
+
+if __name__ == "__main__":
+    main()

@@ -11,15 +11,16 @@ from pathlib import Path
 import atheris
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 
-with atheris.instrument_imports(include=["wban_collect", "wban_dataset.recording.activities"]):
-    from tests.fuzz import message_target
 
-from tests.fuzz.campaign import run
-from tests.fuzz.corpus import message_seeds
+def main() -> None:
+    """Fuzz as the command line says."""
+    sys.path.insert(0, str(ROOT))
+    with atheris.instrument_imports(include=["wban_collect", "wban_dataset.recording.activities"]):
+        from tests.fuzz import message_target
+    from tests.fuzz.campaign import run
+    from tests.fuzz.corpus import message_seeds
 
-if __name__ == "__main__":
     run(
         message_target.Ear().check,
         message_seeds(),
@@ -28,3 +29,7 @@ if __name__ == "__main__":
             data, size, seed, atheris.Mutate
         ),
     )
+
+
+if __name__ == "__main__":
+    main()

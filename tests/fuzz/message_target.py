@@ -44,7 +44,7 @@ class Ear:
         """Let the server hear a message: it answers in one line, whatever it is."""
         self._requests.clear()
         self._replies.clear()
-        self._server._hear(self, data)  # type: ignore[arg-type] # noqa: SLF001
+        self._server._hear(self, data)  # type: ignore[arg-type]
         (reply,) = self._replies
         assert "\n" not in reply.error, "an answer of several lines"
         assert "defect" not in reply.error, reply.error

@@ -268,6 +268,7 @@ def test_a_bus_in_use_by_another_recorder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(assembly, "LinuxI2CBus", lambda number: real_bus(node))
     monkeypatch.setattr("smbus2.SMBus.open", open_plain_file)
     first = real_bus(node)
+    first.reopen()
     out = tmp_path / "out"
     done = collect("start", *WHO, "--out", out, "--config", motion_config(tmp_path))
     first.close()

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from wban_collect.client import Daemon
+from wban_collect.connection_events import receive_event
 from wban_collect.control import ControlServer
 from wban_collect.messages import Reply, Request, StatusRequest, decode_reply
 
@@ -82,5 +82,5 @@ class Stranger:
         return decode_reply(reply)
 
     def wait_for(self, event: int) -> None:
-        while recv_monitor_message(self.events)["event"] != event:
+        while receive_event(self.events).kind != event:
             pass

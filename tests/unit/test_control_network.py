@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from tests.unit.control_rig import GUARD_S, Script, ask, serving
 from wban_collect.client import Daemon
+from wban_collect.connection_events import receive_event
 from wban_collect.control import ControlServer
 from wban_collect.errors import ConfigError, DaemonUnreachableError
 from wban_collect.keys import Keys
@@ -79,7 +79,7 @@ def test_without_any_key_nothing_is_heard(network):
     events = plain.get_monitor_socket()
     plain.connect(network.tcp_address)
     plain.send(STATUS)
-    while recv_monitor_message(events)["event"] != zmq.EVENT_DISCONNECTED:
+    while receive_event(events).kind != zmq.EVENT_DISCONNECTED:
         pass
     context.destroy(linger=0)
     assert network.script.heard() == []

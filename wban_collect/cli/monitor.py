@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -135,18 +134,16 @@ def _show(watch: Watch) -> None:
 def _say_lines(watch: Watch, *, once: bool) -> None:
     while True:
         watch.receive(ONCE_S if once else 1.0, lambda: once and watch.view.is_complete)
-        click.echo(json.dumps(_line(watch.view, time.monotonic())))
+        click.echo(msgspec.json.encode(_line(watch.view, time.monotonic())))
         if once:
             return
 
 
 def _line(view: LiveView, now_s: float) -> dict[str, Any]:
-    """What is known, for a program."""
-    silent_s = view.silent_s(now_s)
-    status = None if view.status is None else msgspec.to_builtins(view.status)
+    """Say what is known, for a program."""
     return {
         "time_utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "reachable": not silent_s,
-        "status": status,
+        "reachable": not view.silent_s(now_s),
+        "status": view.status,
         "streams": {name: summary(seen) for name, seen in sorted(view.streams.items())},
     }

@@ -86,12 +86,14 @@ class MonitorPage:
             for event in self._view.events
         ]
         cells = [_captioned(seen.sample, factor) for seen in shown]
+        widths = [columns] * len(cells)
         if cells and events and room >= EVENTS_WIDTH:
             cells.append(Group(Text("lately"), *events))
+            widths.append(room)
             events.clear()
         if cells:
             yield Text()
-            yield _side_by_side(cells, columns)
+            yield _side_by_side(cells, widths)
         if events:
             yield Text()
             yield from events[-MOST_EVENTS_BELOW:]
@@ -136,7 +138,7 @@ def _figures(stream: StreamStatus) -> list[Text]:
 
 
 def _newest(seen: SeenStream | None) -> Text:
-    """The newest values with their unit, in places that do not move."""
+    """Give the newest values with their unit, in places that do not move."""
     if seen is None:
         return Text("-", style="dim")
     about, newest = seen.sample.about, seen.sample.values()[-1]
@@ -156,7 +158,7 @@ def _curve(seen: SeenStream | None) -> RenderableType:
 
 
 def _captioned(sample: LiveSample, factor: int) -> RenderableType:
-    """A picture below a line that says what it is."""
+    """Draw a picture below a line that says what it is."""
     about, values = sample.about, sample.values()[-1]
     lowest, highest = _bounds(values)
     caption = Text(printable(about.stream), no_wrap=True, overflow="ellipsis")
@@ -164,18 +166,17 @@ def _captioned(sample: LiveSample, factor: int) -> RenderableType:
         caption.append(f"  {_short(lowest).strip()} to {_short(highest).strip()} °C", style="bold")
         pixels, shortest = enlarged(values, factor), SHORTEST_HEAT_C
     else:
-        caption.append(f"  {values.shape[1]}×{values.shape[0]}", style="dim")
+        caption.append(f"  {values.shape[1]} x {values.shape[0]}", style="dim")
         pixels, shortest = fitted(values, *(factor * n for n in THERMAL_SHAPE)), SHORTEST_GREY
     missing = max(0.0, shortest - (highest - lowest)) / 2
     is_heat = about.kind == "thermal"
     return Group(caption, Picture(pixels, lowest - missing, highest + missing, is_heat=is_heat))
 
 
-def _side_by_side(cells: Sequence[RenderableType], columns: int) -> Table:
+def _side_by_side(cells: Sequence[RenderableType], widths: Sequence[int]) -> Table:
     grid = Table.grid(padding=(0, GUTTER, 0, 0), pad_edge=False)
-    for cell in cells:
-        is_picture = cell is cells[0] or len(cells) == 1
-        grid.add_column(width=columns if is_picture else None)
+    for width in widths:
+        grid.add_column(width=width)
     grid.add_row(*cells)
     return grid
 
