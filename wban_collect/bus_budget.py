@@ -48,4 +48,4 @@ def bus_load(config: Config, bus: int, scl_hz: float) -> float:
 
 def buses(config: Config) -> list[int]:
     """Numbers of the I2C buses that the configuration uses."""
-    return sorted({entry.bus for entry in (*config.motion, *config.thermal)})
+    return sorted({entry.bus for entry in config.chips})

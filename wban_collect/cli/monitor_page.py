@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -64,7 +63,7 @@ class MonitorPage:
         yield from _complaints(status, self._view.silent_s(self._now_s))
 
     def _table(self, streams: Sequence[StreamStatus]) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
+        table = Table(box=None, padding=(0, GUTTER, 0, 0), pad_edge=False, header_style="dim")
         table.add_column("stream", no_wrap=True)
         for name in ("rate Hz", "on disk", "lost", "age s"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -189,7 +188,7 @@ def _machine(status: Status) -> Text:
     if backlog.sealing:
         text += f"; sealing at {backlog.fraction:.0%}"
     if backlog.n_waiting:
-        text += f"; {backlog.n_waiting} of {backlog.limit} wait to be sealed"
+        text += f"; to be sealed: {backlog.n_waiting} of at most {backlog.limit}"
     if not status.synchronised:
         text += "; clock not synchronised"
     return Text(text, style="dim")

@@ -23,8 +23,9 @@ RAMP = " .:-=+*#%@"
 """Where there are no colours, the brighter the denser; one character is two pixels high."""
 
 UNKNOWN_IN_RAMP = "?"
-BARS = "▁▂▃▄▅▆▇█"
-ASCII_BARS = "_.-~=+*#"
+BARS = "▁▂▃▄▅▆▇"
+"""Without the full block, which would touch the line above."""
+
 NARROWEST_CURVE = 4
 
 
@@ -46,9 +47,8 @@ class Picture:
         self._is_heat = is_heat
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        with_colours = console.color_system is not None and not options.ascii_only
         for upper, lower in zip(self._levels[::2], self._levels[1::2], strict=True):
-            if with_colours:
+            if console.color_system is not None:
                 for top, bottom in zip(upper.tolist(), lower.tolist(), strict=True):
                     yield Segment(UPPER_HALF, _style(top, bottom, self._is_heat))
             else:
@@ -98,17 +98,16 @@ class Curve:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = self._values[-options.max_width :]
         if shown and options.max_width >= NARROWEST_CURVE:
-            bars = ASCII_BARS if options.ascii_only else BARS
-            yield Segment("".join(bars[place] for place in self._places(shown, len(bars))))
+            yield Segment("".join(BARS[place] for place in self._places(shown)))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(0, len(self._values))
 
-    def _places(self, shown: list[float], n_bars: int) -> list[int]:
+    def _places(self, shown: list[float]) -> list[int]:
         lowest, highest = min(shown), max(shown)
         span = max(highest - lowest, self._shortest_span)
         bottom = (lowest + highest - span) / 2
-        return [int((value - bottom) / span * (n_bars - 1) + 0.5) for value in shown]
+        return [int((value - bottom) / span * (len(BARS) - 1) + 0.5) for value in shown]
 
 
 def _averaged(picture: Floats, n_rows: int) -> Floats:

@@ -83,10 +83,8 @@ def _examine_hardware(
     except WbanError as error:
         yield sentences("hardware", error)
         return
-    address_of = {
-        device_name(entry): i2c_address(entry) for entry in (*config.motion, *config.thermal)
-    }
-    for number, part in zip(buses(config), made.buses, strict=False):
+    address_of = {device_name(entry): i2c_address(entry) for entry in config.chips}
+    for number, part in zip(buses(config), made.buses, strict=True):
         chips: list[Chip] = [(d, address_of[d.name]) for d in part.devices if d.name in address_of]
         yield from examine_bus(config, ExaminedBus(number, part, chips, nominal_hz(number)))
     for camera in made.cameras:

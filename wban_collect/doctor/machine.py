@@ -87,7 +87,7 @@ def _priority() -> Finding:
 
 def _groups(config: Config) -> Iterator[Finding]:
     """Say which groups this user lacks of those that the configuration needs."""
-    needed = {"i2c"} if config.motion or config.thermal else set[str]()
+    needed = {"i2c"} if config.chips else set[str]()
     needed |= {"gpio"} if any(m.interrupt_line is not None for m in config.motion) else set[str]()
     needed |= {"video"} if config.infrared else set[str]()
     if os.geteuid() == 0:
