@@ -28,7 +28,7 @@ format: $(VENV)/.ready-test
 	$(VENV)/bin/ruff check --fix .
 
 benchmarks: $(VENV)/.ready-test
-	for script in thermal journal stamps shared_bus reference_load sealing kills study status page; do \
+	for script in thermal journal stamps shared_bus reference_load sealing kills study daemon status publisher page; do \
 		$(VENV)/bin/python benchmarks/$$script.py || exit 1; done
 
 camera-rig: $(CAMERA_RIG)/.ready

@@ -18,6 +18,9 @@ ORDER = (
     "sealing",
     "kills",
     "study",
+    "daemon",
+    "status",
+    "publisher",
 )
 
 HEAD = """# What was measured

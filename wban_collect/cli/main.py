@@ -37,6 +37,10 @@ COMMANDS = {
     "sessions": Place(
         "wban_collect.cli.control:sessions", "List what has been recorded, the newest first."
     ),
+    "monitor": Place(
+        "wban_collect.cli.monitor:monitor",
+        "Watch the recorder at work: rates, losses, last values, heat and infrared pictures.",
+    ),
     "daemon": Place(
         "wban_collect.cli.daemon:daemon",
         "Own the chips and record when told to, or by the configuration's [unattended].",

@@ -1,4 +1,7 @@
-"""A recorder at work on one page of a terminal, drawn from a `LiveView`."""
+"""A recorder at work on one page of a terminal, drawn from a `LiveView`.
+
+What matters most stands first: a small terminal cuts off what is below.
+"""
 
 from __future__ import annotations
 
@@ -54,13 +57,12 @@ class MonitorPage:
             yield Text("waiting for the daemon's first word", style="dim")
             return
         yield from _title(status, options.max_width)
+        yield _machine(status)
+        yield from _complaints(status, self._view.silent_s(self._now_s))
         if status.streams:
             yield Text()
             yield self._table(status.streams)
         yield from self._pictures(options.max_width, options.height or console.height)
-        yield Text()
-        yield _machine(status)
-        yield from _complaints(status, self._view.silent_s(self._now_s))
 
     def _table(self, streams: Sequence[StreamStatus]) -> Table:
         table = Table(box=None, padding=(0, GUTTER, 0, 0), pad_edge=False, header_style="dim")
@@ -188,7 +190,7 @@ def _machine(status: Status) -> Text:
     if backlog.sealing:
         text += f"; sealing at {backlog.fraction:.0%}"
     if backlog.n_waiting:
-        text += f"; to be sealed: {backlog.n_waiting} of at most {backlog.limit}"
+        text += f"; {backlog.n_waiting} of {backlog.limit} queued"
     if not status.synchronised:
         text += "; clock not synchronised"
     return Text(text, style="dim")
