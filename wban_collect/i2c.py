@@ -235,7 +235,7 @@ class LinuxI2CBus:
     def _refuse_second(self, error: OSError) -> NoReturn:
         raise BusOpenError(
             f"{self.device} is in use by another recorder; two would take each other's samples. "
-            "Stop the other one first ('systemctl status wban', 'pgrep -af wban-collect').",
+            "Stop the other one first ('systemctl status wban-collect', 'pgrep -af wban-collect').",
             errno.EBUSY,
         ) from error
 

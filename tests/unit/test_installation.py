@@ -31,7 +31,7 @@ from wban_collect.installation.placed import (
 )
 from wban_collect.installation.places import FILES, Places, packaged
 from wban_collect.installation.plan import installation, removal
-from wban_collect.installation.step import InstallationError, carry_out, planned
+from wban_collect.installation.step import Change, InstallationError, carry_out, planned
 
 CONFIG_TXT = "# Pi\ndtparam=audio=on\ncamera_auto_detect=1\n"
 WANTED = "[all]\ndtparam=i2c_arm=on,i2c_arm_baudrate=400000\n[pi4]\ncore_freq=500\n[all]"
@@ -247,6 +247,18 @@ def test_an_ordinary_user_is_told_to_use_sudo(monkeypatch):
         outcome = collect(command, "--yes")
         assert outcome.code == 1
         assert "must be run as root: put 'sudo' before" in outcome.error
+
+
+def test_who_may_not_even_look_is_told_to_use_sudo():
+    class Secret:
+        def change(self) -> Change | None:
+            raise PermissionError(13, "Permission denied", "/etc/wban/config.toml")
+
+        def apply(self) -> None:
+            raise AssertionError
+
+    with pytest.raises(InstallationError, match=r"/etc/wban/config\.toml may not be read"):
+        planned([Secret()])
 
 
 def test_wheels_and_root_exclude_each_other(machine, tmp_path):

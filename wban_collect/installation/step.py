@@ -70,8 +70,19 @@ class UnfinishedMark:
 
 
 def planned(steps: Iterable[Step]) -> list[tuple[Step, Change]]:
-    """Choose the steps that would change something, with what they would change."""
-    return [(step, change) for step in steps if (change := step.change()) is not None]
+    """Choose the steps that would change something, with what they would change.
+
+    Raises
+    ------
+    InstallationError
+        If this user may not look.
+    """
+    try:
+        return [(step, change) for step in steps if (change := step.change()) is not None]
+    except PermissionError as error:
+        raise InstallationError(
+            f"{error.filename} may not be read by this user: put 'sudo' before the command."
+        ) from error
 
 
 def carry_out(plan: Sequence[tuple[Step, Change]]) -> Iterable[Change]:

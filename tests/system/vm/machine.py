@@ -221,7 +221,9 @@ class Machine:
             stderr=subprocess.STDOUT,
         )
         self._children.append(self._emulator)
-        threading.Thread(target=self._read_console, daemon=True).start()
+        reader = threading.Thread(target=self._read_console, daemon=True)
+        reader.start()
+        self._stack.callback(reader.join)
         self._port = self._connected(sockets / "commands")
 
     def _command(self, disk: str, sockets: Path) -> list[str]:
@@ -278,14 +280,15 @@ class Machine:
 
     def _read_console(self) -> None:
         assert self._emulator.stdout is not None
-        for raw in iter(self._emulator.stdout.readline, b""):
-            line = raw.decode(errors="replace").replace("\r", "")
-            if self._log is not None:
-                self._log.write(f"[{self.age_s():7.2f}] {line}")
-                self._log.flush()
-            with self._changed:
-                self._console += line
-                self._changed.notify_all()
+        with self._emulator.stdout as console:
+            for raw in iter(console.readline, b""):
+                line = raw.decode(errors="replace").replace("\r", "")
+                if self._log is not None:
+                    self._log.write(f"[{self.age_s():7.2f}] {line}")
+                    self._log.flush()
+                with self._changed:
+                    self._console += line
+                    self._changed.notify_all()
         with self._changed:
             self._ended = True
             self._changed.notify_all()

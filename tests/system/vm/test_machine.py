@@ -1,7 +1,7 @@
 """The recorder as a service of an emulated Debian, and its power cuts.
 
-The tests of one machine run in their order: each leaves the service recording, and the last looks at
-everything that all of them have recorded.
+The tests of one machine run in their order: each leaves the service recording, and the last ones
+look at everything that all of them have recorded.
 """
 
 from __future__ import annotations
