@@ -178,10 +178,10 @@ _REPLIES = msgspec.msgpack.Decoder(Reply)
 
 
 def decode_request(data: bytes) -> Request:
-    """Unpack a request; raises `msgspec.DecodeError` or `msgspec.ValidationError`."""
+    """Unpack a request; raises `msgspec.MsgspecError`, `UnicodeDecodeError`, `RecursionError`."""
     return _REQUESTS.decode(data)
 
 
 def decode_reply(data: bytes) -> Reply:
-    """Unpack a reply; raises `msgspec.DecodeError` or `msgspec.ValidationError`."""
+    """Unpack a reply; raises as `decode_request` does."""
     return _REPLIES.decode(data)

@@ -28,13 +28,17 @@ class Damage:
 
 
 @st.composite
-def damages(draw: Any, content: bytes) -> list[Damage]:
-    """Draw one to four damages of these bytes; they change something."""
+def damages(draw: Any, content: bytes, *, misplaced: bool = True) -> list[Damage]:
+    """Draw one to four damages of these bytes.
+
+    With `misplaced` a block of the same file may have come to stand in another one's place.
+    """
+    kinds = ["flip", "zeros", "junk", "cut", *(["old"] if misplaced else [])]
     places = st.integers(0, len(content) - 1)
     found: list[Damage] = []
     for _ in range(draw(st.integers(1, 4))):
         start = draw(places)
-        kind = draw(st.sampled_from(["flip", "zeros", "junk", "old", "cut"]))
+        kind = draw(st.sampled_from(kinds))
         if kind == "flip":
             replacement: bytes | None = bytes([content[start] ^ 1 << draw(st.integers(0, 7))])
         elif kind == "zeros":

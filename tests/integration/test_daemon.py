@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import zmq
 
 from tests.integration.daemon_process import UNATTENDED, DaemonProcess
 from wban_collect.messages import LabelRequest, MarkRequest, StartRequest, StopRequest
@@ -92,9 +93,7 @@ def test_left_alone_it_records_without_a_gap_and_recovers_what_a_kill_left(tmp_p
     with DaemonProcess(tmp_path, UNATTENDED) as daemon:
         daemon.until(lambda s: s.recording is not None and s.recording.n_sessions >= 2)
         daemon.ask(LabelRequest("walking"))
-        daemon.until(
-            lambda s: len({line["session_id"] for line in daemon.acknowledgements()}) >= 2
-        )
+        daemon.until(lambda s: len({line["session_id"] for line in daemon.acknowledgements()}) >= 2)
         daemon.end(signal.SIGKILL)
         acknowledged = daemon.acknowledgements()
         daemon.begin()
@@ -155,3 +154,29 @@ def test_what_cannot_be_done_is_said_in_a_sentence(idle_daemon, request_, expect
 def idle_daemon(tmp_path_factory):
     with DaemonProcess(tmp_path_factory.mktemp("idle")) as daemon:
         yield daemon
+
+
+def test_a_flood_of_garbage_disturbs_no_recording(tmp_path):
+    with DaemonProcess(tmp_path, UNATTENDED) as daemon:
+        daemon.until(lambda s: any(x.n_acknowledged for x in s.streams))
+        before = daemon.status().streams
+        with zmq.Context() as context:
+            senders = [context.socket(zmq.DEALER) for _ in range(3)]
+            for sender in senders:
+                sender.linger = 0
+                sender.connect(f"ipc://{daemon.socket}")
+            for number in range(3000):
+                garbage = bytes([number % 256]) * (number % 997)
+                senders[number % 3].send_multipart([b"", garbage], zmq.DONTWAIT)
+            senders[0].send_multipart([b"", bytes(1 << 20)])  # beyond what is taken at all
+            after = daemon.until(
+                lambda s: all(
+                    x.n_acknowledged >= y.n_acknowledged + 20
+                    for x, y in zip(s.streams, before, strict=True)
+                    if x.name != "thermal"
+                )
+            )
+            for sender in senders:
+                sender.close()
+        assert [stream.n_lost for stream in after.streams] == [0] * len(after.streams)
+        assert after.state == "recording"

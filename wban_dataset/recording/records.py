@@ -58,6 +58,10 @@ MAX_DIMENSIONS = 8
 _LENGTH_BYTES = 4
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 
+LARGEST_FIFO = 1 << 20
+LARGEST_INDEX = 1 << 44
+"""Of a block; a thousand samples a second for five hundred years."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -336,6 +340,8 @@ def _complaint_of_block(block: SampleBlock) -> str:
         return "a negative time" if min(times_ns) < 0 else "a negative index, level or tick"
     if max(numbers) > _INT64_MAX:
         return f"number {max(numbers)} is beyond 64 bits"
+    if read.fifo_level > LARGEST_FIFO or block.first_index > LARGEST_INDEX:
+        return f"fifo level {read.fifo_level} or index {block.first_index}: no device has these"
     return ""
 
 

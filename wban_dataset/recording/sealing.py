@@ -40,6 +40,9 @@ from wban_dataset.recording.verification import compare, verify
 EXIT_CLEAN, EXIT_FAILED, EXIT_LOSSES = 0, 1, 3
 NICENESS = 10
 
+OOM_SCORE = Path("/proc/self/oom_score_adj")
+FIRST_TO_GO = 500
+
 # linux/ioprio.h: who = process, class 3 = idle is too weak on a busy card; best effort, lowest.
 IOPRIO_WHO_PROCESS = 1
 IOPRIO_LOWEST_BEST_EFFORT = 2 << 13 | 7
@@ -277,9 +280,11 @@ def _write_progress(done: int, total: int) -> None:
 
 
 def lower_priority() -> None:
-    """Give way to the recorder in processor and disk, as far as the system lets us."""
+    """Give way to the recorder in processor, disk and memory, as far as the system lets us."""
     with suppress(OSError):
         os.nice(NICENESS)
+    with suppress(OSError):  # short of memory, the kernel ends this and not the recorder
+        OOM_SCORE.write_text(f"{FIRST_TO_GO}\n", encoding="ascii")
     number = IOPRIO_SET_SYSCALL.get(platform.machine())
     if number is not None:
         libc = ctypes.CDLL(None, use_errno=True)
