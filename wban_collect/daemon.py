@@ -20,6 +20,7 @@ from wban_collect.clock import SystemClock
 from wban_collect.config import Config
 from wban_collect.control import ControlServer
 from wban_collect.endpoints import control_socket, live_socket
+from wban_collect.errors import WbanError
 from wban_collect.notify import Notifier
 from wban_collect.parts import Parts
 from wban_collect.publisher import Publisher
@@ -98,7 +99,10 @@ class Daemon:
 
     def _serve(self, service: Service) -> None:
         while not self._ending.is_set():
-            service.supervise()
+            try:
+                service.supervise()
+            except (WbanError, OSError) as error:  # the recording goes on
+                log.warning("%s", error)
             self._judge(service)
             self._tell(service)
             self._ending.wait(ROUND_S if self._is_ready else IMPATIENT_ROUND_S)

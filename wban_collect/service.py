@@ -52,7 +52,7 @@ from wban_collect.storage import Commit
 from wban_collect.unattended import Unattended
 from wban_dataset.recording.activities import known_activity, subject_id
 from wban_dataset.recording.errors import RecordingError
-from wban_dataset.recording.streams import SessionHeader
+from wban_dataset.recording.streams import SCHEDULE, SessionHeader
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,7 @@ class Service:
         self._ending = threading.Event()
         self._chores = threading.Thread(target=self._do_chores, name="chores", daemon=True)
         self._last_failure = ""
+        self._began_by_itself = False
         self.unattended = Unattended(config.unattended)
         self._catalogue = Catalogue(surroundings.out)
         self._sealer = Sealer(
@@ -304,6 +305,7 @@ class Service:
             return Recorder(parts, make_plan(request, self._config, parts.clock), audience)
 
         recording = self._recording = RecordingThread(make, audience)
+        self._began_by_itself = request.without_missing
         self._rates = Rates()
         recording.ended.add_done_callback(self._note_ended)
         recording.start()
@@ -340,8 +342,8 @@ class Service:
         with self._lock:
             recording = self._recording
             if recording is not None:
-                if self.unattended.enabled and not wanted:
-                    recording.stop("schedule")
+                if self._began_by_itself and not wanted:
+                    recording.stop(SCHEDULE)
                 return
             if not wanted or not self.unattended.may_try(now_ns):
                 return

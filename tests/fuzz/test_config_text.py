@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import tomli_w
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
+from tests.fuzz.effort import effort
 from wban_collect.config import load_config, parse_config, to_toml
 from wban_collect.errors import ConfigError
 
@@ -50,19 +51,19 @@ def check(text: str) -> None:
         assert parse_config(to_toml(config), "again") == config
 
 
-@settings(max_examples=300, deadline=None)
+@effort(300)
 @given(st.text(max_size=300))
 def test_any_text(text):
     check(text)
 
 
-@settings(max_examples=300, deadline=None)
+@effort(300)
 @given(st.lists(st.sampled_from(LINES), max_size=25))
 def test_lines_of_the_example_in_any_order(lines):
     check("\n".join(lines))
 
 
-@settings(max_examples=300, deadline=None)
+@effort(300)
 @given(st.data())
 def test_the_example_with_words_replaced(data):
     words = EXAMPLE.replace("# ", "").split(" ")
@@ -72,7 +73,7 @@ def test_the_example_with_words_replaced(data):
     check(" ".join(words))
 
 
-@settings(max_examples=500, deadline=None)
+@effort(500)
 @given(
     st.dictionaries(st.sampled_from(SECTIONS), TABLES | VALUES, max_size=3),
     st.dictionaries(st.sampled_from(DEVICES), st.lists(TABLES, max_size=2) | VALUES, max_size=3),
@@ -83,7 +84,7 @@ def test_any_values_under_the_keys_that_there_are(
     check(tomli_w.dumps({**sections, **devices}))
 
 
-@settings(max_examples=100, deadline=None)
+@effort(100)
 @given(content=st.binary(max_size=300))
 def test_a_file_of_any_bytes(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("any") / "config.toml"

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.corpus import message_seeds
 from tests.fuzz.damage import damaged, damages
+from tests.fuzz.effort import effort
 from tests.fuzz.message_target import KEYS, VALUES, Ear
 
 TYPES = ("start", "stop", "label", "mark", "status", "sessions", "Start", "", "eat")
@@ -21,20 +22,20 @@ def ear() -> Ear:
     return Ear()
 
 
-@settings(max_examples=1000, deadline=None)
+@effort(1000)
 @given(content=st.binary(max_size=300))
 def test_any_bytes(ear, content):
     ear.check(content)
 
 
-@settings(max_examples=1000, deadline=None)
+@effort(1000)
 @given(data=st.data())
 def test_requests_that_were_damaged_on_their_way(ear, data):
     message = data.draw(st.sampled_from(message_seeds()))
     ear.check(damaged(message, data.draw(damages(message))))
 
 
-@settings(max_examples=1000, deadline=None)
+@effort(1000)
 @given(
     st.dictionaries(
         st.sampled_from(KEYS) | st.text(max_size=8),

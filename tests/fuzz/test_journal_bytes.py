@@ -8,20 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.corpus import journal_seeds, payloads_of
 from tests.fuzz.damage import damaged, damages, untouched
+from tests.fuzz.effort import effort
 from tests.fuzz.journal_target import HEADER, check_segment, with_right_checksums
 from tests.integration import session_journal as made
 from wban_dataset.recording.errors import RecordingError
 from wban_dataset.recording.journal import JournalReader, Record
 from wban_dataset.recording.sealing import seal
 from wban_dataset.recording.session import Session
-
-LOTS = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-SEALED = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +59,7 @@ def what_it_says(record: Record) -> tuple[int, int, bytes]:
     return record.kind, record.sequence, record.payload
 
 
-@LOTS
+@effort(300)
 @given(data=st.data())
 def test_every_record_that_was_not_hit_is_given(tmp_path, whole, data):
     expected = records_in(write(tmp_path / "whole", whole))
@@ -74,7 +72,7 @@ def test_every_record_that_was_not_hit_is_given(tmp_path, whole, data):
             assert record in found
 
 
-@LOTS
+@effort(300)
 @given(data=st.data())
 def test_no_record_is_given_that_was_not_written(tmp_path, whole, data):
     expected = records_in(write(tmp_path / "whole", whole))
@@ -83,7 +81,7 @@ def test_no_record_is_given_that_was_not_written(tmp_path, whole, data):
     assert [record.sequence for record in found] == sorted({r.sequence for r in found})
 
 
-@SEALED
+@effort(25)
 @given(data=st.data())
 def test_it_is_sealed_or_refused_and_no_value_is_wrong(tmp_path, whole, data):
     folder = write(tmp_path / "hit", hit(whole, data))
@@ -113,7 +111,7 @@ def genuine() -> set[bytes]:
     return set().union(*map(payloads_of, journal_seeds()))
 
 
-@LOTS
+@effort(300)
 @given(data=st.data())
 def test_records_that_say_anything_under_right_checksums(tmp_path, data):
     segment = data.draw(st.sampled_from([seed for seed in journal_seeds() if seed]))

@@ -201,6 +201,17 @@ def test_words_that_cannot_be_true_empty_the_fifo_and_make_one_gap(fault: str) -
     assert [(block.first_index, block.segment) for block in outputs[2:]] == [(13, 1), (13, 1)]
 
 
+def test_the_loss_is_counted_even_if_no_word_is_good() -> None:
+    device, bus, clock = started()
+    bus.fifo += slots(0, 10)
+    run(device, clock, device.read())
+    bus.fifo += b"\xff" * 42
+    assert run(device, clock, device.read()) == []
+    bus.fifo[:] = slots(12, 2)
+    outputs = run(device, clock, device.read())
+    assert [(gap.n_missing, gap.exact) for gap in outputs[:2]] == [(2, True)] * 2
+
+
 def test_an_overflow_between_the_look_and_the_words_is_called_so() -> None:
     device, bus, clock = started()
     bus.fifo += slots(0, 10)

@@ -134,7 +134,7 @@ def _show(watch: Watch) -> None:
 def _say_lines(watch: Watch, *, once: bool) -> None:
     while True:
         watch.receive(ONCE_S if once else 1.0, lambda: once and watch.view.is_complete)
-        click.echo(msgspec.json.encode(_line(watch.view, time.monotonic())))
+        click.echo(msgspec.json.encode(_line(watch.view, time.monotonic())).decode())
         if once:
             return
 

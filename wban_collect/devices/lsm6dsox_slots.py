@@ -156,14 +156,14 @@ class SlotReader:
         self._partial = b"" if spoiled else rest.tobytes()
         n_unsettled = 0 if self._settled else slots.part(0, n_good).n_unsettled()
         good = slots.part(n_unsettled, n_good)
-        if n_skipped == -1:
-            self._last_ticks = None
-        ticks = self._note(good) if len(good.ticks) else good.ticks
+        ticks = self._noted(good, follows=n_skipped != -1)
         return Slots(good.accel, good.gyro, ticks, n_skipped or 0, n_unsettled, n_torn, spoiled)
 
     def _n_skipped(self, slots: _WholeSlots) -> int | None:
         """Count the samples lost before the first slot; -1: not known; None: it cannot be next."""
-        if self._last_ticks is None or not len(slots.ticks):
+        if not len(slots.ticks):
+            return 0
+        if self._last_ticks is None:
             return -1
         step = (int(slots.ticks[0]) - self._last_ticks) % TICK_MODULUS
         if not self._aligned:
@@ -173,10 +173,12 @@ class SlotReader:
         in_time = abs(step - self._ticks_per_sample) <= self._ticks_per_sample // 4
         return 0 if in_time and in_turn else None
 
-    def _note(self, good: _WholeSlots) -> NDArray[np.int64]:
+    def _noted(self, good: _WholeSlots, *, follows: bool) -> NDArray[np.int64]:
         """Remember where the next slot has to follow on; give the ticks without their overruns."""
-        last = self._last_ticks
+        if not len(good.ticks):
+            return good.ticks
         first = int(good.ticks[0])
+        last = self._last_ticks if follows else None
         start = first if last is None else last + (first - last) % TICK_MODULUS
         ticks = start + (good.ticks - first) % TICK_MODULUS
         self._last_ticks, self._last_counter = int(ticks[-1]), int(good.counters[-1])

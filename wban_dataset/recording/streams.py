@@ -244,7 +244,8 @@ class SessionHeader:
 
 
 NEXT_SESSION = "next session began"
-ORDERLY_ENDS = ("asked to stop", "duration reached", "source ended", NEXT_SESSION)
+SCHEDULE = "schedule"
+ORDERLY_ENDS = ("asked to stop", "duration reached", "source ended", NEXT_SESSION, SCHEDULE)
 """Reasons to end that mean that everything that was wanted is there."""
 
 

@@ -62,3 +62,15 @@ class Service:
         self.wait_until(
             lambda: self.rows(stream) >= wanted, timeout_s, f"{n_more} more rows of {stream}"
         )
+
+    def wait_for_restart(self, n_restarts: int, timeout_s: float) -> int:
+        """Wait until systemd has restarted it so often; the time of its first row after that (ns)."""
+
+        def restarted() -> bool:
+            shown = (self.show("NRestarts"), self.show("ActiveState"))
+            return shown == (str(n_restarts), "active")
+
+        self.wait_until(restarted, timeout_s, f"{n_restarts} restarts")
+        began_ns = int(self.show("ExecMainStartTimestampMonotonic")) * 1000
+        self.wait_until(lambda: self.sessions()[-1].first_ns > began_ns, 120.0, "a row after that")
+        return min(said.first_ns for said in self.sessions() if said.first_ns > began_ns)
