@@ -59,6 +59,8 @@ class Publisher:
         Folder of the keys for TCP; None: the usual one.
     clock
         That the samples are stamped with.
+    simulated
+        No real person, also before the first session says so.
 
     Attributes
     ----------
@@ -69,7 +71,13 @@ class Publisher:
     """
 
     def __init__(
-        self, socket: Path, *, tcp: str = "", keys: Path | None = None, clock: Clock
+        self,
+        socket: Path,
+        *,
+        tcp: str = "",
+        keys: Path | None = None,
+        clock: Clock,
+        simulated: bool = False,
     ) -> None:
         self.n_sent = 0
         self.n_failed = 0
@@ -79,7 +87,7 @@ class Publisher:
         self._clock = clock
         self._packer = LivePacker()
         self._queues: dict[object, LiveQueue[tuple[LiveItem, Origin]]] = {}
-        self._nowhere = Origin("", platform.node(), boot_id())
+        self._nowhere = Origin("", platform.node(), boot_id(), simulated)
         self._origin = self._nowhere
         self._wall_clock = WallClock(0, synchronised=False)
         self._next_second_ns = 0

@@ -10,49 +10,13 @@ from typing import Self
 import zmq
 
 from wban_collect.client import no_daemon
-from wban_collect.endpoints import (
-    CONTROL_NAME,
-    LIVE_NAME,
-    find_daemon,
-    ipc_address,
-    is_served,
-    socket_path,
-)
+from wban_collect.endpoints import is_served, socket_path
 from wban_collect.errors import ConfigError
 from wban_collect.keys import Keys, keys_folder
 from wban_collect.live import LiveMessage, decode
 
 WAITING_MESSAGES = 1000
 LARGEST_MESSAGE_BYTES = 16 << 20
-
-
-def find_live_data(path: Path | None = None, host: str = "") -> str:
-    """Address of a recorder's live data.
-
-    Parameters
-    ----------
-    path
-        Its socket file; the one for control will do, the other is beside it.
-    host
-        Its address over TCP, ``control.live_tcp`` of its configuration.
-
-    Raises
-    ------
-    ConfigError
-        If the address is none, or only the one for control over TCP is known.
-    DaemonUnreachableError
-        If this user may not even look for the socket.
-    """
-    address = find_daemon(path, host)
-    found = socket_path(address)
-    if found is None and not host:
-        raise ConfigError(
-            f"live data of {address}: found the address for control alone, expected that for live "
-            "data. Name it with --host; it is control.live_tcp in the recorder's configuration."
-        )
-    if found is not None and found.name == CONTROL_NAME:
-        return ipc_address(found.with_name(LIVE_NAME))
-    return address
 
 
 class Subscriber:
@@ -129,4 +93,10 @@ class Subscriber:
             reading.ipv6 = "[" in self.address
         for topic in self._topics:
             reading.subscribe(topic)
-        reading.connect(self.address)
+        try:
+            reading.connect(self.address)
+        except zmq.ZMQError as error:
+            raise ConfigError(
+                f"live data at {self.address}: {str(error).lower()}, expected the address of a "
+                "machine, e.g. tcp://raspberrypi.local:7712."
+            ) from error

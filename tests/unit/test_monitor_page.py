@@ -248,6 +248,8 @@ def test_what_was_seen_of_a_recording_goes_with_it():
     view = seen(RECORDING, accel())
     view.hear(IDLE, 101.0)
     assert not view.streams
+    view.take(accel(1), 101.0)  # the last of it, overtaken by the word that it has ended
+    assert not view.streams
 
 
 def test_a_program_is_told_plain_numbers():

@@ -218,6 +218,17 @@ def test_the_wall_clock_stands_beside_every_sample(tmp_path):
     assert sample.about.realtime_offset_ns == 777
 
 
+def test_simulated_samples_say_so_before_a_session_does(tmp_path):
+    publisher = Publisher(tmp_path / "live.sock", clock=SystemClock(), simulated=True)
+    publisher.open()
+    publisher.offer(ACCEL)
+    with watching(publisher, b"sample/") as reader:
+        sample = offered(publisher, reader, block())
+    publisher.close()
+    assert isinstance(sample, LiveSample)
+    assert sample.about.simulated
+
+
 def test_what_is_not_for_watchers_is_passed_over(published):
     with watching(published, b"") as reader:
         published.offer(ClockAnchor(1, 1, 1, synchronised=True, est_error_ns=0))

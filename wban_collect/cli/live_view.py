@@ -25,6 +25,8 @@ STALE_S = 3.0
 """The status comes once a second; without it for so long the daemon is thought to be gone."""
 
 PICTURES = ("thermal", "infrared")
+IDLE = "idle"
+"""State of a daemon that records nothing."""
 
 
 @dataclass
@@ -97,7 +99,7 @@ class LiveView:
     def hear(self, status: Status, now_s: float) -> None:
         """Take the daemon's word on how it does."""
         self.status, self._told_s = status, now_s
-        if not status.streams:
+        if status.state == IDLE:
             self.streams.clear()
 
     def take(self, message: LiveMessage, now_s: float) -> None:
@@ -105,7 +107,9 @@ class LiveView:
         if isinstance(message, StatusMessage):
             self.hear(message.status, now_s)
         elif isinstance(message, LiveSample):
-            self._take_sample(message, now_s)
+            # The last samples of a recording may come after the word that it has ended.
+            if self.status is None or self.status.state != IDLE:
+                self._take_sample(message, now_s)
         else:
             time_of_day = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
             self.events.append(f"{time_of_day}  {printable(_event(message))}")

@@ -40,7 +40,7 @@ Over the network it is the address of live data that is wanted, control.live_tcp
 \b
 Exit codes: 0 watched until Ctrl-C, or --once; 1 unreachable."""
 )
-@click.option("--once", is_flag=True, help="Draw once, and end.")
+@click.option("--once", is_flag=True, help="Draw once, and end; also where no terminal is.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON a second.")
 @connection_options
 def monitor(connection: Connection, once: bool, as_json: bool) -> None:
