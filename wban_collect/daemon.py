@@ -77,7 +77,11 @@ class Daemon:
             signal.signal(number, self._end)
         with ExitStack() as stack:
             publisher = Publisher(
-                live_socket(control), tcp=control.live_tcp, keys=keys, clock=SystemClock()
+                live_socket(control),
+                tcp=control.live_tcp,
+                keys=keys,
+                clock=SystemClock(),
+                simulated=self._options.simulate,
             )
             service = Service(self._config, self._surroundings(stack, publisher))
             server = ControlServer(

@@ -1,8 +1,8 @@
-"""A child process that opens damaged session files, since libhdf5 may never return from one.
+"""A child process that opens damaged session files, since libhdf5 may not survive one.
 
 As a program it reads paths from stdin and writes one line of JSON for each. Its CPU time for a file
-is limited: a file that libhdf5 turns round in for ever ends the child, and the next file gets
-another one.
+is limited: a file that libhdf5 turns round in for ever ends the child, as does one that it breaks
+down at, and the next file gets another child.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,9 +26,6 @@ from wban_dataset.recording.session import Session
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 3
 
-ENDED_BY_LIMIT = (signal.SIGKILL, signal.SIGXCPU)
-"""What the kernel sends at the hard limit and at the soft one."""
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -43,14 +39,15 @@ class Finding:
         What verifying it found.
     values
         A digest of all that was read, by its name.
-    endless
-        libhdf5 did not come back: the process was ended by its limit of CPU time.
+    died_of
+        The signal that ended the process inside libhdf5: that of the limit of CPU time where it did
+        not come back, or what it gives itself for damaging its own memory; 0 where it lived.
     """
 
     refusal: str = ""
     problems: tuple[str, ...] = ()
     values: dict[str, str] | None = None
-    endless: bool = False
+    died_of: int = 0
 
 
 class Examiner:
@@ -65,7 +62,7 @@ class Examiner:
         Raises
         ------
         RuntimeError
-            If the child ended by anything but its limit.
+            If the child ended by an exception of ours: not even a damaged file may raise one.
         """
         child = self._running()
         assert child.stdin is not None
@@ -79,9 +76,9 @@ class Examiner:
         self._child = None
         with child:  # closes its pipes and waits
             pass
-        if -child.returncode not in ENDED_BY_LIMIT:
+        if child.returncode >= 0:
             raise RuntimeError(f"{path}: the process that read it ended with {child.returncode}")
-        return Finding(endless=True)
+        return Finding(died_of=-child.returncode)
 
     def __enter__(self) -> Self:
         return self

@@ -38,7 +38,7 @@ def whole(tmp_path_factory, content, examiner) -> dict[str, str]:
     path = tmp_path_factory.mktemp("undamaged") / "session.h5"
     path.write_bytes(content)
     found = examiner.examine(path)
-    assert (found.refusal, found.problems, found.endless) == ("", (), False)
+    assert (found.refusal, found.problems, found.died_of) == ("", (), 0)
     assert found.values is not None
     assert len(found.values) > 40
     return found.values
@@ -49,7 +49,7 @@ def check(found: Finding, whole: dict[str, str], path: Path) -> None:
     if found.refusal:
         assert str(path) in found.refusal
         assert "\n" not in found.refusal
-    elif not found.problems and not found.endless:
+    elif not found.problems and not found.died_of:
         assert found.values == whole
 
 

@@ -296,9 +296,9 @@ class Lsm6dsox:
             self._check_fifo_settings()
         if look.uncertain:
             self._slots.realign()
-        else:
-            self._fifo.observe(look.n_slots, look.start_ns, look.end_ns)
         drain = Drain(look, self._slots)
+        if not look.uncertain:
+            self._fifo.observe(drain.n_latched, look.start_ns, look.end_ns)
         try:
             yield from self._empty(drain)
         except (BusError, DeviceError):

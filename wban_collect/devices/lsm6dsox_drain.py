@@ -24,11 +24,6 @@ class Look:
     overrun: bool
 
     @property
-    def n_slots(self) -> int:
-        """Slots of which words are in the FIFO, the newest of them perhaps not complete."""
-        return _n_slots(self.n_words)
-
-    @property
     def uncertain(self) -> bool:
         """Whether the oldest words may not be there any more when they are read."""
         return self.overrun or self.n_words > FIFO_WORDS - 2 * WORDS_PER_SLOT
@@ -52,17 +47,18 @@ class Drain:
 
     def __init__(self, look: Look, reader: SlotReader) -> None:
         self._reader = reader
+        self._n_promised = look.n_words
         self.begin(look)
 
     def begin(self, look: Look) -> None:
-        """Begin with nothing taken."""
+        """Begin with nothing taken; no more is promised than has been, or a drain might not end."""
         self.look = look
         self.unplanned = look.uncertain
         self.spoiled = False
         self._parts: list[Slots] = []
-        self._n_promised = look.n_words
+        self._n_promised = min(self._n_promised, look.n_words)
         # Words known at the look, counted from the first word of the first slot taken.
-        self._n_known = look.n_words
+        self._n_known = self._reader.n_partial_words + look.n_words
 
     @property
     def begun(self) -> bool:
@@ -87,7 +83,7 @@ class Drain:
     @property
     def n_latched(self) -> int:
         """Samples that were latched at the look, from the first of these on."""
-        return _n_slots(self._n_known)
+        return -(-self._n_known // WORDS_PER_SLOT)
 
     @property
     def n_bytes(self) -> int:
@@ -107,7 +103,7 @@ class Drain:
     def look_again(self, look: Look) -> None:
         """Rely on another look, made behind what has been taken."""
         self.look = look
-        self._n_promised = look.n_words
+        self._n_promised = min(self._n_promised, look.n_words)
         n_taken = WORDS_PER_SLOT * self.n_samples + self._reader.n_partial_words
         self._n_known = n_taken + look.n_words
 
@@ -121,7 +117,3 @@ class Drain:
         ticks = next(int(part.ticks[-1]) for part in reversed(self._parts) if part.n_samples)
         n_behind = max(self.n_latched - self.n_samples, 0)
         return Read(self.look.start_ns, self.look.end_ns, fifo_level=n_behind, chip_ticks=ticks)
-
-
-def _n_slots(n_words: int) -> int:
-    return -(-n_words // WORDS_PER_SLOT)

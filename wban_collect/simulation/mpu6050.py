@@ -159,6 +159,11 @@ class SimulatedMpu6050:
             raise ValueError("the simulated MPU keeps no truth; make it with keep_truth=True")
         return np.array(self._truth_ns, dtype=np.int64)
 
+    def forget_truth(self, before_ns: int) -> None:
+        """Forget instants of records read before `before_ns`: a long run would remember millions."""
+        if self._truth_ns is not None:
+            self._truth_ns = array("q", (ns for ns in self._truth_ns if ns >= before_ns))
+
     def write(self, data: bytes, end_ns: int) -> None:
         """Set the register pointer, then write what follows it."""
         if self.unplugged:

@@ -125,13 +125,14 @@ class SealedStore:
 
     def table(self, name: str) -> Table:
         """Give one of `layout.TABLES`, or ``aligned`` or ``provenance``."""
-        return self._read(
-            lambda: {
-                key: values_of(item)
-                for key, item in self.file[name].items()
-                if isinstance(item, h5py.Dataset)
-            }
-        )
+
+        def columns() -> Table:
+            group = self.file[name]
+            known = [column.name for column in layout.TABLES.get(name, ())]
+            present = [key for key, item in group.items() if isinstance(item, h5py.Dataset)]
+            return {key: values_of(group[key]) for key in known or present}
+
+        return self._read(columns)
 
     def close(self) -> None:
         """Close the file."""
