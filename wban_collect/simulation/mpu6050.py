@@ -141,7 +141,7 @@ class SimulatedMpu6050:
         self._ready_ns = now_ns + RESET_NS
 
     def slip(self, n_bytes: int = 1) -> None:
-        """Lose the next bytes of the FIFO: whoever reads it then is out of step with the records."""
+        """Lose the next bytes of the FIFO: who reads it then is out of step with the records."""
         self._n_slipping += n_bytes
 
     def latch_instants_ns(self, first: int, n: int) -> NDArray[np.int64]:
@@ -160,7 +160,7 @@ class SimulatedMpu6050:
         return np.array(self._truth_ns, dtype=np.int64)
 
     def forget_truth(self, before_ns: int) -> None:
-        """Forget instants of records read before `before_ns`: a long run would remember millions."""
+        """Forget records read before `before_ns`: a long run would remember millions."""
         if self._truth_ns is not None:
             self._truth_ns = array("q", (ns for ns in self._truth_ns if ns >= before_ns))
 

@@ -17,6 +17,8 @@ from rich.table import Table
 
 from wban_dataset.recording.errors import DAMAGE, SealingError, SessionError, damaged_inside
 from wban_dataset.recording.folder_lock import locked
+from wban_dataset.recording.layout import FILE_NAME
+from wban_dataset.recording.probe import probe
 from wban_dataset.recording.session import Session
 
 session_argument = click.argument("session", type=click.Path(exists=True, path_type=Path))
@@ -84,6 +86,9 @@ def plot(session: Path, output: Path) -> None:
 @contextmanager
 def opened(path: Path) -> Generator[Session]:
     """Open a session; what a file that is damaged inside leads to is a `SessionError` too."""
+    file = path / FILE_NAME if path.is_dir() else path
+    if file.is_file():
+        probe(file)
     try:
         with Session.open(path) as session:
             yield session
