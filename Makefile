@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 CAMERA_RIG ?= .rig/camera
+VM_RIG ?= .rig/vm
 
-.PHONY: help demo test lint format camera-rig benchmarks clean
+.PHONY: help demo test lint format camera-rig vm-rig system-test benchmarks clean
 
 help:
 	@echo "make demo        record, seal and draw a simulated and a replayed session (demo/)"
 	@echo "make test        lint, types, contracts and every test that can run on this machine"
 	@echo "make benchmarks  the figures of docs/benchmarks.md, as tables and JSON"
 	@echo "make camera-rig  the real picamera2 on a virtual camera, for a system test (root, 600 MB)"
+	@echo "make system-test the service and power cuts in an emulated Debian (root, 1.2 GB, 15 minutes)"
 	@echo "make format      format the code"
 	@echo "make clean       remove what these commands made"
 
@@ -36,6 +38,13 @@ camera-rig: $(CAMERA_RIG)/.ready
 $(CAMERA_RIG)/.ready: | $(VENV)/bin/python
 	PYTHON=$(VENV)/bin/python tests/system/camera/make_rig.sh $(CAMERA_RIG)
 	touch $@
+
+# Made anew by itself when what it is made from has changed.
+vm-rig: | $(VENV)/bin/python
+	PYTHON=$(VENV)/bin/python tests/system/vm/make_rig.sh $(VM_RIG)
+
+system-test: $(VENV)/.ready-test vm-rig
+	WBAN_VM_RIG=$(abspath $(VM_RIG)) $(VENV)/bin/python tests/run_all.py machine
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -14,11 +14,6 @@ N_KILLS = int(os.environ.get("WBAN_FORKED_KILLS", "10"))
 N_OOM_KILLS = int(os.environ.get("WBAN_OOM_KILLS", "4"))
 N_SIGTERMS = int(os.environ.get("WBAN_SIGTERMS", "2"))
 
-UNDELIVERED_S = {"accel": 0.5, "gyro": 0.5, "thermal": 0.375, "infrared": 0.6}
-"""What a chip may still hold: half of a FIFO; a subpage under way and one ready; three frames."""
-SEEN_LATE_S = 0.1
-"""An out-of-memory kill is seen this much after it happened."""
-
 
 def check(fates: list[Fate]) -> None:
     """Nothing acknowledged is lost; besides it a second, an fsync and what chips still held."""
@@ -27,9 +22,7 @@ def check(fates: list[Fate]) -> None:
     for fate in fates:
         assert fate.n_lost == 0, fate
         assert fate.problems == (), fate
-        for stream, tail_s in fate.tail_s.items():
-            limit_s = 1.0 + fate.longest_fsync_s + UNDELIVERED_S[stream] + SEEN_LATE_S
-            assert tail_s <= limit_s, (stream, fate)
+        assert fate.beyond_limit() == [], fate
 
 
 def test_killed_at_any_moment_it_has_lost_nothing_that_was_acknowledged():

@@ -36,6 +36,10 @@ from wban_dataset.recording.streams import SessionHeader
 
 SECOND_NS = 10**9
 SESSION_NS = 3 * SECOND_NS // 2
+UNDELIVERED_S = {"accel": 0.5, "gyro": 0.5, "thermal": 0.375, "infrared": 0.6}
+"""What a chip may still hold: half of a FIFO; a subpage under way and one ready; three frames."""
+SEEN_LATE_S = 0.1
+"""An out-of-memory kill is seen this much after it happened."""
 LATEST_KILL_S = 3.0
 FIRST_WORD_S = 60.0
 
@@ -92,6 +96,15 @@ class Fate:
     tail_s: dict[str, float]
     longest_fsync_s: float
     problems: tuple[str, ...]
+
+    def beyond_limit(self) -> list[str]:
+        """Name the streams whose tail is longer than a second, an fsync and what chips held."""
+        promised_s = 1.0 + self.longest_fsync_s + SEEN_LATE_S
+        return [
+            stream
+            for stream, tail_s in self.tail_s.items()
+            if tail_s > promised_s + UNDELIVERED_S[stream]
+        ]
 
 
 @dataclass

@@ -19,7 +19,7 @@ from wban_collect.messages import (
     StatusRequest,
     StopRequest,
 )
-from wban_dataset.recording.journal import JournalReader, JournalWriter, Record
+from wban_dataset.recording.journal import JournalWriter
 from wban_dataset.recording.records import JournalItem, encode
 from wban_dataset.recording.streams import SampleBlock
 
@@ -65,14 +65,6 @@ def journal_seeds() -> list[bytes]:
         segment_of([made.thermal_block(0)]),
         b"",
     ]
-
-
-def payloads_of(segment: bytes) -> set[bytes]:
-    """Give the payloads of the records in a segment."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "000000.wbj").write_bytes(segment)
-        found = JournalReader(Path(folder))
-        return {item.payload for item in found if isinstance(item, Record)}
 
 
 def message_seeds() -> list[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz.corpus import journal_seeds, payloads_of
+from tests.fuzz.corpus import journal_seeds
 from tests.fuzz.damage import damaged, damages, untouched
 from tests.fuzz.effort import effort
 from tests.fuzz.journal_target import HEADER, check_segment, with_right_checksums
@@ -106,14 +105,14 @@ def test_it_is_sealed_or_refused_and_no_value_is_wrong(tmp_path, whole, data):
             assert {picture.tobytes() for picture in found} <= pictures
 
 
-@cache
-def genuine() -> set[bytes]:
-    return set().union(*map(payloads_of, journal_seeds()))
+@pytest.fixture(scope="module")
+def seeds() -> list[bytes]:
+    return [seed for seed in journal_seeds() if seed]
 
 
-@effort(300)
+@effort(200)
 @given(data=st.data())
-def test_records_that_say_anything_under_right_checksums(tmp_path, data):
-    segment = data.draw(st.sampled_from([seed for seed in journal_seeds() if seed]))
+def test_records_that_say_anything_under_right_checksums(tmp_path, seeds, data):
+    segment = data.draw(st.sampled_from(seeds))
     changed = with_right_checksums(damaged(segment, data.draw(damages(segment))))
-    check_segment(tmp_path, changed, genuine())
+    check_segment(tmp_path, changed)

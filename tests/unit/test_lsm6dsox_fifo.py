@@ -241,8 +241,11 @@ def test_what_is_left_of_a_slot_when_the_fifo_starts_is_dropped() -> None:
     device, bus, clock = started()
     bus.fifo += slots(0, 4)[7:]
     accel, gyro = run(device, clock, device.read())
-    assert (numbers(accel), gyro.n_samples) == ([1, 2, 3], 3)
-    assert (accel.first_index, accel.read.fifo_level) == (0, 0)
+    assert (numbers(accel), gyro.n_samples) == ([1, 2], 2)
+    assert (accel.first_index, accel.read.fifo_level) == (0, 1)
+    bus.fifo += slots(4, 3)
+    accel, _ = run(device, clock, device.read())
+    assert (numbers(accel), accel.read.fifo_level) == ([3, 4, 5, 6], 0)
 
 
 def test_samples_before_the_filters_have_settled_are_dropped() -> None:

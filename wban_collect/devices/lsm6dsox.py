@@ -379,6 +379,7 @@ class Lsm6dsox:
         self._count_unsettled(drain.n_unsettled)
         if drain.n_skipped > 0:
             self._fifo.interrupt("fifo overflow")
+            log.warning("%s: %d samples were lost.", self._name, drain.n_skipped)
         if drain.unplanned or drain.n_unsettled:
             self._plan_from(drain.n_latched, drain.look.end_ns)
         if not drain.n_samples:

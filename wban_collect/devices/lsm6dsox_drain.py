@@ -56,7 +56,7 @@ class Drain:
         self.unplanned = look.uncertain
         self.spoiled = False
         self._parts: list[Slots] = []
-        self._n_promised = min(self._n_promised, look.n_words)
+        self._promise(look)
         # Words known at the look, counted from the first word of the first slot taken.
         self._n_known = self._reader.n_partial_words + look.n_words
 
@@ -103,9 +103,17 @@ class Drain:
     def look_again(self, look: Look) -> None:
         """Rely on another look, made behind what has been taken."""
         self.look = look
-        self._n_promised = min(self._n_promised, look.n_words)
+        self._promise(look)
         n_taken = WORDS_PER_SLOT * self.n_samples + self._reader.n_partial_words
         self._n_known = n_taken + look.n_words
+
+    def _promise(self, look: Look) -> None:
+        """Promise to the end of a slot: the one begun, if it is there, or else the one before."""
+        n_partial = self._reader.n_partial_words
+        n_words = n_partial + min(self._n_promised, look.n_words)
+        n_to_end = n_words + -n_words % WORDS_PER_SLOT - n_partial
+        n_to_start = n_words - n_words % WORDS_PER_SLOT - n_partial
+        self._n_promised = n_to_end if n_to_end <= look.n_words else max(n_to_start, 0)
 
     def counts(self) -> tuple[Counts, Counts]:
         """Give the counts taken, accelerometer and gyroscope, (n, 3) each."""

@@ -64,7 +64,7 @@ class Service:
         )
 
     def wait_for_restart(self, n_restarts: int, timeout_s: float) -> int:
-        """Wait until systemd has restarted it so often; the time of its first row after that (ns)."""
+        """Wait until systemd has restarted it so often; give the time of its first row (ns)."""
 
         def restarted() -> bool:
             shown = (self.show("NRestarts"), self.show("ActiveState"))

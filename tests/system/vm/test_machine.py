@@ -38,7 +38,8 @@ SEED = int(os.environ.get("WBAN_POWER_CUT_SEED", "1"))
 
 STREAMS = ("accel", "gyro", "thermal")
 THERMAL_ADDRESS = 0x33
-ACCEL_PERIOD_S = 0.02
+ACCEL_RATE_HZ = 50.3
+"""50 Hz of a chip whose clock is 0.6 % fast, as chip_server.py has it."""
 WATCHDOG_S = 30.0
 GRACE_S = 30.0
 
@@ -243,7 +244,7 @@ def test_two_runs_were_cut_off_and_say_so(recorded):
         assert session.lost_tail_ns > 0
 
 
-def test_between_sessions_no_sample_is_missing(recorded):
+def test_between_sessions_no_sample_is_missing_but_what_is_counted(recorded):
     by_start = sorted(recorded.sessions.values(), key=lambda found: found.oldest_ns["accel"])
     pairs = [
         (one, next_)
@@ -251,9 +252,13 @@ def test_between_sessions_no_sample_is_missing(recorded):
         if next_.continues == one.session_id
     ]
     assert len(pairs) >= 5
+    missing: list[int] = []
     for one, next_ in pairs:
         step_s = (next_.oldest_ns["accel"] - one.newest_ns["accel"]) / 1e9
-        assert step_s == pytest.approx(ACCEL_PERIOD_S, abs=0.01), (one.folder, next_.folder)
+        missing.append(round(step_s * ACCEL_RATE_HZ) - 1)
+        # An emulated processor that gets no time for a while lets the FIFO overflow.
+        assert missing[-1] <= one.lost["accel"] + next_.lost["accel"], (one.folder, next_.folder)
+    assert min(missing) == 0
 
 
 # --- power cuts ----------------------------------------------------------------------------------
