@@ -5,12 +5,13 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 CAMERA_RIG ?= .rig/camera
 VM_RIG ?= .rig/vm
 
-.PHONY: help demo test lint format camera-rig vm-rig system-test benchmarks clean
+.PHONY: help demo test lint format camera-rig vm-rig system-test benchmarks reliability clean
 
 help:
 	@echo "make demo        record, seal and draw a simulated and a replayed session (demo/)"
 	@echo "make test        lint, types, contracts and every test that can run on this machine"
 	@echo "make benchmarks  the figures of docs/benchmarks.md, as tables and JSON"
+	@echo "make reliability the figures of docs/reliability.md but the power cuts (an hour)"
 	@echo "make camera-rig  the real picamera2 on a virtual camera, for a system test (root, 600 MB)"
 	@echo "make system-test the service and power cuts in an emulated Debian (root, 1.2 GB, 15 minutes)"
 	@echo "make format      format the code"
@@ -32,6 +33,15 @@ format: $(VENV)/.ready-test
 benchmarks: $(VENV)/.ready-test
 	for script in thermal journal stamps shared_bus reference_load sealing kills study daemon status publisher page; do \
 		$(VENV)/bin/python benchmarks/$$script.py || exit 1; done
+
+reliability: $(VENV)/.ready-test
+	$(VENV)/bin/python benchmarks/faults.py
+	$(VENV)/bin/python benchmarks/kills.py --runs 1000
+	$(VENV)/bin/python benchmarks/fuzz.py
+	$(VENV)/bin/python benchmarks/soak.py
+	$(VENV)/bin/python benchmarks/soak.py --load reference --virtual-hours 1 --session-minutes 5
+	$(VENV)/bin/python benchmarks/soak.py --real-minutes 30 --session-minutes 2
+	$(VENV)/bin/python benchmarks/reliability_page.py
 
 camera-rig: $(CAMERA_RIG)/.ready
 

@@ -81,12 +81,12 @@ def boots() -> Iterator[Row]:
 
 def disks() -> Iterator[Row]:
     """Disks that fill or become read-only at any call, and a slow one."""
-    full = [disk_scenarios.fail_at(k, DISK_FULL) for k in disk_scenarios.places(N_DISK_PLACES)]
-    yield _disk_row("disk full", full)
-    read_only = disk_scenarios.places(N_READ_ONLY_PLACES)
-    yield _disk_row(
-        "remounted read-only", [disk_scenarios.fail_at(k, READ_ONLY) for k in read_only]
-    )
+    for what, code, n_places in (
+        ("disk full", DISK_FULL, N_DISK_PLACES),
+        ("remounted read-only", READ_ONLY, N_READ_ONLY_PLACES),
+    ):
+        chosen = disk_scenarios.places(n_places, code)
+        yield _disk_row(what, [disk_scenarios.fail_at(place, code) for place in chosen])
     slow = disk_scenarios.record_on_a_slow_disk()
     yield row(
         "each fsync takes 2 s",

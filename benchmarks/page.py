@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ ORDER = (
     "status",
     "publisher",
 )
+
+RELIABILITY = re.compile(r"(faults|fuzz|cuts|soak)\b")
+"""What docs/reliability.md shows."""
 
 HEAD = """# What was measured
 
@@ -59,6 +63,7 @@ def cell(value: Any) -> str:
 
 def main() -> None:
     found = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
+    found = {name: document for name, document in found.items() if not RELIABILITY.match(name)}
     names = [name for name in ORDER if name in found] + sorted(set(found) - set(ORDER))
     PAGE.write_text("\n\n".join([HEAD.rstrip(), *(table(found[name]) for name in names)]) + "\n")
     print(PAGE)

@@ -132,7 +132,7 @@ def _outcome(name: str, what: str, folder: Path, start_ns: int, *, compare: bool
             n_samples += stream.n
             n_lost += int(stream.attributes["n_lost"])
             if compare:
-                steady_ns = undisturbed(SPLIT).streams[stream.name].stamps_ns
+                steady_ns = undisturbed().streams[stream.name].stamps_ns
                 n_moved += int(np.sum(stream.monotonic_ns != steady_ns))
         return ClockOutcome(
             name,

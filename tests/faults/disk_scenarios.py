@@ -13,7 +13,7 @@ from unittest import mock
 
 from tests.faults.disks import FailingDisk
 from tests.faults.hardware import SECOND_NS, Hardware
-from tests.faults.recording import SPLIT, START_NS, prepare, read
+from tests.faults.recording import START_NS, prepare, read
 from tests.faults.scenarios import DURATION_S, n_changed, undisturbed
 from wban_collect.errors import StorageError
 from wban_collect.recorder import Audience, Parts, Plan, Recorder
@@ -95,18 +95,18 @@ def short_recording(out: Path) -> tuple[Parts, Plan]:
 
 
 @functools.cache
-def n_calls() -> int:
-    """Count the calls that the recording makes when nothing fails."""
+def n_calls(code: int) -> int:
+    """Count the calls of a recording that can fail so, when none does."""
     with tempfile.TemporaryDirectory() as folder:
         disk = FailingDisk(Path(folder))
         with disk.in_place():
             Recorder(*short_recording(Path(folder) / "out")).run()
-        return disk.n_calls
+        return disk.n_before_room if code == DISK_FULL else disk.n_calls
 
 
-def places(n: int) -> list[int]:
-    """Choose `n` calls, spread evenly from the first to the last."""
-    total = n_calls()
+def places(n: int, code: int) -> list[int]:
+    """Choose `n` calls, spread evenly from the first to the last that can fail so."""
+    total = n_calls(code)
     return sorted({round(k * (total - 1) / (n - 1)) for k in range(n)})
 
 
@@ -182,7 +182,7 @@ def record_on_a_slow_disk() -> SlowDiskOutcome:
             session = Recorder(parts, plan, audience).run()
         seal(session)
         found = read(session, hardware).streams
-    whole = undisturbed(SPLIT).streams
+    whole = undisturbed().streams
     changed = {name: n_changed(stream, found[name]) for name, stream in whole.items()}
     between_ns = [after - before for before, after in itertools.pairwise(commits_ns)]
     return SlowDiskOutcome(len(commits_ns), changed, max(between_ns) / 1e9)

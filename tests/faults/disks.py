@@ -27,19 +27,20 @@ class FailingDisk:
     place
         Number of the first call that fails, from 0.
     code
-        ENOSPC: until room is made by cutting the reservation; a write that meets it is short first,
-        as on a real disk. EROFS: whatever would change the disk, until `mend`.
+        ENOSPC: until room is made by cutting the reservation, and never after that; a write that
+        meets it is short first, as on a real disk. EROFS: whatever would change the disk, until
+        `mend`.
 
     Attributes
     ----------
-    n_calls
-        Calls so far.
+    n_calls, n_before_room
+        Calls so far, and those before room was made.
     met
         Name of the call that met the fault; "" where none did.
     """
 
     def __init__(self, root: Path, place: int = NEVER, code: int = errno.ENOSPC) -> None:
-        self.n_calls = 0
+        self.n_calls = self.n_before_room = 0
         self.met = ""
         self._root = f"{root}{os.sep}"
         self._place = place
@@ -106,7 +107,8 @@ class FailingDisk:
 
     def _truncate(self, fd: int, length: int) -> None:
         self._refuse_if_read_only()
-        if _path_of(fd).endswith(RESERVATION_NAME):
+        if self._code == errno.ENOSPC and _path_of(fd).endswith(RESERVATION_NAME):
+            self.n_before_room = self.n_calls
             self.mend()
         self._real_truncate(fd, length)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import zmq
 
 from tests.faults.hardware import Hardware
-from tests.faults.recording import SPLIT, START_NS, prepare, read
+from tests.faults.recording import START_NS, prepare, read
 from tests.faults.scenarios import DURATION_S, n_changed, undisturbed
 from tests.integration.daemon_process import UNATTENDED, DaemonProcess
 from wban_collect.audience import Audience
@@ -161,6 +161,6 @@ def deaf_reader() -> DeafReader:
             publisher.close()
         seal(session)
         found = read(session, hardware).streams
-    whole = undisturbed(SPLIT).streams
+    whole = undisturbed().streams
     changed = {name: n_changed(stream, found[name]) for name, stream in whole.items()}
     return DeafReader(changed, len(took_s), publisher.n_sent, max(took_s))

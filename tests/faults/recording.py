@@ -37,6 +37,8 @@ SHARED = msgspec.structs.replace(SPLIT, thermal=[ThermalConfig()])
 
 SPLIT_ADXL345 = msgspec.structs.replace(SPLIT, motion=[MotionConfig(driver="adxl345")])
 
+CONFIGS = {"split": SPLIT, "shared": SHARED, "adxl345": SPLIT_ADXL345}
+
 
 @dataclass(frozen=True)
 class RecordedStream:

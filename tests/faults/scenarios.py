@@ -1,7 +1,7 @@
 """What can happen to a chip, a bus or a camera while all default streams are recorded.
 
 Each is run twice in virtual time, with the fault and without: what the fault does not touch is the
-same to the last bit, and of what it does touch each missing sample is in the file's ledger.
+same, and of what it does touch each missing sample is in the file's ledger.
 """
 
 from __future__ import annotations
@@ -17,16 +17,7 @@ import numpy as np
 
 from tests.faults.hardware import ADXL345, MOTION, SECOND_NS, THERMAL, Event, Hardware
 from tests.faults.ledger import account, gaps_out_of_bounds, recovery_s
-from tests.faults.recording import (
-    SHARED,
-    SPLIT,
-    SPLIT_ADXL345,
-    START_NS,
-    RecordedStream,
-    Recording,
-    record,
-)
-from wban_collect.config import Config
+from tests.faults.recording import CONFIGS, START_NS, RecordedStream, Recording, record
 from wban_collect.simulation.bus import BusFaults
 
 DURATION_S = 60.0
@@ -36,7 +27,10 @@ SAME_STAMP_NS = 20_000
 
 @dataclass(frozen=True)
 class Scenario:
-    """A fault, and the streams that it may touch; seconds count from the start of the recording."""
+    """A fault, and the streams that it may touch; seconds count from the start of the recording.
+
+    `config` is one of `recording.CONFIGS`.
+    """
 
     name: str
     what: str
@@ -44,7 +38,7 @@ class Scenario:
     begins_s: float
     ends_s: float
     events: Sequence[Event]
-    config: Config = SPLIT
+    config: str = "split"
     effective: Mapping[int, Callable[[int], float]] | None = None
     compares_eeprom: bool = False
 
@@ -108,7 +102,7 @@ def run(scenario: Scenario) -> Outcome:
             Path(folder) / "out",
             hardware,
             scenario.events,
-            config=scenario.config,
+            config=CONFIGS[scenario.config],
             duration_s=DURATION_S,
             eeprom_folder=Path(folder) / "eeprom" if scenario.compares_eeprom else None,
         )
@@ -123,17 +117,11 @@ def run(scenario: Scenario) -> Outcome:
 
 
 @functools.cache
-def _undisturbed(name: str) -> Recording:
-    with tempfile.TemporaryDirectory() as folder:
-        config = {"split": SPLIT, "shared": SHARED, "adxl345": SPLIT_ADXL345}[name]
-        hardware = Hardware(start_ns=START_NS)
-        return record(Path(folder), hardware, config=config, duration_s=DURATION_S)
-
-
-def undisturbed(config: Config) -> Recording:
+def undisturbed(config: str = "split") -> Recording:
     """Give the recording without a fault; made once."""
-    names = {id(SPLIT): "split", id(SHARED): "shared", id(SPLIT_ADXL345): "adxl345"}
-    return _undisturbed(names[id(config)])
+    with tempfile.TemporaryDirectory() as folder:
+        hardware = Hardware(start_ns=START_NS)
+        return record(Path(folder), hardware, config=CONFIGS[config], duration_s=DURATION_S)
 
 
 def hit_stream(name: str, found: RecordedStream, whole: RecordedStream, fault_end_ns: int) -> Hit:
@@ -218,7 +206,7 @@ BUS_SCENARIOS = (
         20.0,
         50.0,
         for_a_while(MOTION, 20.0, 50.0, nack_probability=0.1),
-        SHARED,
+        "shared",
     ),
     Scenario(
         "stuck bus, motion",
@@ -243,7 +231,7 @@ BUS_SCENARIOS = (
         15.0,
         45.0,
         ((15.0, suffer(MOTION, stuck_spans_ns=STUCK)),),
-        SHARED,
+        "shared",
     ),
     Scenario(
         "garbage, MPU-6050",
@@ -260,7 +248,7 @@ BUS_SCENARIOS = (
         20.0,
         50.0,
         for_a_while(ADXL345, 20.0, 50.0, garbage_probability=1e-3),
-        SPLIT_ADXL345,
+        "adxl345",
     ),
     Scenario(
         "garbage, MLX90640",
@@ -288,7 +276,7 @@ CHIP_SCENARIOS = (
         20.0,
         30.0,
         unplugged(ADXL345, 20.0, 10.0),
-        SPLIT_ADXL345,
+        "adxl345",
     ),
     Scenario(
         "unplugged, MLX90640",
@@ -313,7 +301,7 @@ CHIP_SCENARIOS = (
         20.0,
         23.0,
         ((20.0, lambda hardware: hardware.hold_up(ADXL345, 3.0)),),
-        SPLIT_ADXL345,
+        "adxl345",
     ),
     Scenario(
         "alignment lost",

@@ -1,4 +1,4 @@
-"""A sealed file whose damage makes the HDF5 library turn round for ever is refused in a sentence."""
+"""A sealed file whose damage makes the HDF5 library turn round for ever gets a sentence."""
 
 from __future__ import annotations
 

@@ -172,6 +172,15 @@ def test_an_overrun_makes_one_gap_and_the_survivors_a_new_segment() -> None:
     assert block.read.fifo_level == 0
 
 
+def test_a_level_that_was_read_wrongly_costs_the_read_and_invents_no_sample() -> None:
+    device, bus, clock = started()
+    clock.sleep_until_ns(device.next_due_ns())
+    bus.answers[0x38].append(bytes((STREAM_10, 25)))  # garbled: there are three
+    bus.answers[0x30].append(entry(1, 2, int_source=0x82))
+    with pytest.raises(DeviceDataError, match="holds 2 entries, expected 24 to 24"):
+        finish(device.read())
+
+
 def test_what_was_read_before_a_bus_error_is_delivered() -> None:
     device, bus, clock = started()
     script_drain(bus, [1, 2, 3])

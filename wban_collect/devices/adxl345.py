@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 CHUNK_NS = 2_500_000
 """Bus time after which others may go first: with the transfer under way about 3 ms."""
 
+LEVEL_SLACK = 2
+"""Entries by which two readings of the FIFO's level may differ beyond what was latched between."""
+
 
 @dataclass(slots=True)
 class _Drain:
@@ -250,6 +253,7 @@ class Adxl345:
                 if entry.overrun:
                     yield from self._deliver(drain)
                     drain = self._after_overrun(start_ns, end_ns, level)
+                self._check_level(drain, level, end_ns)
                 drain.entries.append(entry.counts)
         except (BusError, DeviceError):
             yield from self._deliver(drain)
@@ -292,6 +296,18 @@ class Adxl345:
     def _deliver(self, drain: _Drain) -> Iterator[DeviceOutput]:
         counts = reg.decode_entries(b"".join(drain.entries))
         yield from self._fifo.deliver((counts,), drain.read())
+
+    def _check_level(self, drain: _Drain, level: int, now_ns: int) -> None:
+        """Refuse a level that contradicts the one before: nobody knows then what was read."""
+        least = drain.n_latched - len(drain.entries) - 1
+        most = least + int((now_ns - drain.start_ns) / self._fifo.pace.period_ns)
+        if not least - LEVEL_SLACK <= level <= most + LEVEL_SLACK:
+            drain.entries.clear()
+            raise DeviceDataError(
+                f"{self._chip.place}: the FIFO holds {level} entries, expected {least} to {most} "
+                "by what was read before; the bus garbles. It is set up again; if this returns, "
+                "check the cable's length and the pull-ups."
+            )
 
     def _check_settings(self, fifo_ctl: int) -> None:
         expected = self._in_standby[reg.FIFO_CTL]

@@ -26,6 +26,9 @@ CHUNK_BYTES = 100
 N_COUNT_READS = 3
 """A record being written shows as a broken count; if it stays broken, the FIFO is misaligned."""
 
+COUNT_SLACK = 3
+"""Records by which a count may differ from the expected one without being read again."""
+
 SPARE_RECORDS = 3
 """The FIFO counts as overflowing when so little room is left, as in the kernel's driver."""
 
@@ -346,6 +349,7 @@ class Mpu6050:
             If the count is larger than any FIFO of the family.
         """
         start_ns = end_ns = 0
+        doubted = -1
         for _ in range(N_COUNT_READS):
             start_ns = self._clock.monotonic_ns()
             n_bytes = int.from_bytes(self._chip.read(reg.FIFO_COUNTH, 2), "big")
@@ -355,9 +359,22 @@ class Mpu6050:
                     f"{self._chip.place}: FIFO_COUNT is {n_bytes}, expected at most "
                     f"{self._variant.fifo_bytes}. The bus drops out: check the wiring and supply."
                 )
-            if n_bytes > self._limit_bytes or n_bytes % self._variant.record_bytes == 0:
+            if n_bytes <= self._limit_bytes and n_bytes % self._variant.record_bytes:
+                continue
+            n_grown = n_bytes - doubted
+            if self._is_likely(n_bytes, start_ns) or n_grown in (0, self._variant.record_bytes):
                 return start_ns, end_ns, n_bytes
+            doubted = n_bytes
         return start_ns, end_ns, -1
+
+    def _is_likely(self, n_bytes: int, now_ns: int) -> bool:
+        """Whether the count is about what the time lets expect; any other is read once more.
+
+        One that was read wrongly would invent records, or leave some to be stamped too late.
+        """
+        pace = self._fifo.pace
+        expected = (now_ns - pace.latch_ns(self._fifo.next_index)) / pace.period_ns + 1
+        return abs(n_bytes / self._variant.record_bytes - expected) <= COUNT_SLACK
 
     def _burst(self, n_bytes: int) -> bytes:
         """Read whole records in one transaction."""

@@ -25,8 +25,9 @@ BITS_PER_BYTE = 9
 
 @dataclass(frozen=True, slots=True)
 class BusFaults:
-    """What goes wrong, reproducibly from the bus's seed. Times count from when the faults began:
-    from the bus's making, or from `SimulatedI2CBus.suffer`.
+    """What goes wrong, reproducibly from the bus's seed.
+
+    Times count from when the faults began: from the bus's making, or from `SimulatedI2CBus.suffer`.
 
     Attributes
     ----------

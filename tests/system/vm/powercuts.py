@@ -31,19 +31,21 @@ from tests.system.vm.machine import Machine, MachineError
 from tests.system.vm.rig import (
     ACKNOWLEDGED,
     BOOT_S,
+    HERE,
     RECORDINGS,
     RIG,
     copy_disk,
     installed_disk,
     shared_folder,
 )
+from wban_collect.config import load_config
+from wban_collect.schedule import parse_session_length
 from wban_dataset.recording.layout import JOURNAL_NAME, PARTIAL_NAME
 
 SECOND_NS = 1_000_000_000
-SESSION_NS = 20 * SECOND_NS
-"""As in config.toml."""
-COMMIT_INTERVAL_NS = SECOND_NS // 2
-"""The recorder's default."""
+CONFIG = load_config(HERE / "config.toml")
+SESSION_NS = parse_session_length(CONFIG.unattended.session_length)
+COMMIT_INTERVAL_NS = round(CONFIG.storage.commit_interval_s * SECOND_NS)
 UNDELIVERED_NS = {
     "accel": 300_000_000,
     "gyro": 300_000_000,
@@ -273,16 +275,16 @@ class PowerCuts:
 
 
 def _phases(run: Sequence[AcknowledgedSession], moment: Moment) -> list[str]:
-    """Name what was going on when the power went."""
-    if not run:
-        return ["starting", "sealing"] if moment.n_sealing else ["starting"]
-    phases = ["sealing"] if moment.n_sealing else []
-    age_ns = moment.guest_ns - run[-1].first_ns
+    """Name all that was going on when the power went."""
+    phases = ["recording"] if run else ["starting"]
+    if moment.n_sealing:
+        phases.append("sealing")
+    age_ns = moment.guest_ns - run[-1].first_ns if run else 0
     changed = len(run) > 1 and age_ns < SECOND_NS
     changing = age_ns > SESSION_NS - COMMIT_INTERVAL_NS - SECOND_NS
     if changed or changing:
         phases.append("rotating")
-    return phases or ["recording"]
+    return phases
 
 
 def summary(cuts: Sequence[Cut], recoveries: Sequence[Cut]) -> dict[str, Any]:
@@ -293,6 +295,7 @@ def summary(cuts: Sequence[Cut], recoveries: Sequence[Cut]) -> dict[str, Any]:
         "cuts": len(cuts),
         "volatile": sum(cut.volatile for cut in cuts),
         "phases": dict(sorted(phases.items())),
+        "recording_alone": sum(cut.phases == ["recording"] for cut in cuts),
         "sessions": recoveries[-1].n_sessions,
         "recovered": recoveries[-1].n_recovered,
         "acknowledged_rows": recoveries[-1].n_checked,

