@@ -217,7 +217,8 @@ def test_another_chip_is_refused_with_the_known_ones(who_am_i: int) -> None:
 
 
 def test_the_fifo_is_drained_in_bursts_between_which_others_may_go_first() -> None:
-    device, bus, _ = started()
+    device, bus, clock = started()
+    clock.sleep_until_ns(device.next_due_ns() + 100 * MS)  # twenty records at 100 Hz
     bus.fifo += records(0, 20)
     begin_ns = bus.clock.monotonic_ns()
     steps = list(device.read())
@@ -238,6 +239,25 @@ def test_the_fifo_is_drained_in_bursts_between_which_others_may_go_first() -> No
     assert accel.read == gyro.read
     assert (accel.read.read_start_ns, accel.read.read_end_ns) == (begin_ns, begin_ns + 300_000)
     assert accel.read.fifo_level == 0
+
+
+def test_a_count_that_the_time_does_not_explain_is_read_again() -> None:
+    device, bus, clock = started()
+    clock.sleep_until_ns(device.next_due_ns())
+    bus.fifo += records(0, 10)
+    bus.answers[0x72] = [(60 * 12).to_bytes(2, "big")]  # garbled: there are ten
+    accel, _ = (step for step in device.read() if step is not None)
+    assert accel.n_samples == 10
+    assert bus.reads.count((0x72, 2)) == 2
+
+
+def test_a_count_that_is_read_twice_is_believed_whatever_the_time_says() -> None:
+    device, bus, clock = started()
+    clock.sleep_until_ns(device.next_due_ns() + 300 * MS)
+    bus.fifo += records(0, 10)  # the chip is slow
+    accel, _ = (step for step in device.read() if step is not None)
+    assert accel.n_samples == 10
+    assert bus.reads.count((0x72, 2)) == 2
 
 
 def test_a_record_that_is_just_being_written_is_waited_for() -> None:
