@@ -25,6 +25,8 @@ sys.path.insert(0, str(ROOT))
 from tests.fuzz.damage import BLOCK_BYTES, Damage, damaged  # noqa: E402 - the tests' own tools
 from tests.fuzz.examiner import Examiner  # noqa: E402
 from tests.integration import session_journal as made  # noqa: E402
+from wban_dataset.recording.errors import SessionError  # noqa: E402
+from wban_dataset.recording.probe import probe  # noqa: E402
 from wban_dataset.recording.sealing import seal  # noqa: E402
 
 FUZZERS = ROOT / "tests" / "fuzz"
@@ -101,7 +103,7 @@ def session_files(n_files: int) -> Row:
             path.write_bytes(damaged(content, [_damage(content, chance)]))
             found = examiner.examine(path)
             if found.died_of:
-                outcomes["ended the process inside libhdf5"] += 1
+                outcomes[_as_the_command_sees(path)] += 1
             elif found.refusal:
                 outcomes["refused in a sentence"] += 1
             elif found.problems:
@@ -117,6 +119,15 @@ def session_files(n_files: int) -> Row:
         n_runs=n_files,
         n_wrong=outcomes["WRONG"],
     )
+
+
+def _as_the_command_sees(path: Path) -> str:
+    """Say what becomes of a file that ends a process inside libhdf5."""
+    try:
+        probe(path)
+    except SessionError:
+        return "ended a process inside libhdf5 (the commands refuse them in a sentence)"
+    return "ended a process inside libhdf5, which the commands do NOT foresee"
 
 
 def _damage(content: bytes, chance: random.Random) -> Damage:

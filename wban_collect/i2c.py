@@ -102,6 +102,7 @@ class LinuxI2CBus:
         self._smbus: SMBus | None = None
         self._lock_file: int | None = None
         self._free: set[int] = set()
+        self._closed = False
 
     def write(self, address: int, data: bytes) -> None:
         """Send `data` to the chip at 7-bit `address`."""
@@ -125,7 +126,8 @@ class LinuxI2CBus:
         BusOpenError
             If it is absent, no I2C bus, may not be opened, or is in use (errno EBUSY).
         """
-        self.close()
+        self._release()
+        self._closed = False
         self._smbus = self._opened()
 
     def _opened(self) -> SMBus:
@@ -145,7 +147,11 @@ class LinuxI2CBus:
         return smbus
 
     def close(self) -> None:
-        """Give the bus and its lock back; may be called twice."""
+        """Give the bus and its lock back until `reopen`; may be called twice."""
+        self._closed = True
+        self._release()
+
+    def _release(self) -> None:
         if self._smbus is not None:
             # A device that is gone may answer even close() with an error; the descriptor is free.
             with contextlib.suppress(OSError):
@@ -182,6 +188,8 @@ class LinuxI2CBus:
     def _transfer(self, address: int, *messages: i2c_msg) -> None:
         if address not in self._free:
             self._refuse_held(address)
+        if self._closed:
+            raise BusError(f"{self.device} is closed; open it with reopen().", errno.EBADF)
         if self._smbus is None:
             self._smbus = self._opened()
         try:

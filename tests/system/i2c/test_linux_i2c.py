@@ -91,16 +91,16 @@ def test_a_second_recorder_on_the_bus_is_refused_until_the_first_closes(
     results: dict[str, Any],
 ) -> None:
     kind, errno, text = results["opening"]["second"]
-    assert (kind, errno) == ("BusError", 16)
+    assert (kind, errno) == ("BusOpenError", 16)
     assert "in use by another recorder" in text
     assert results["opening"]["after close"] == []
 
 
 def test_what_cannot_be_opened_is_explained(results: dict[str, Any]) -> None:
     absent, no_bus = results["opening"]["absent"], results["opening"]["no bus"]
-    assert absent[:2] == ["BusError", 2]
+    assert absent[:2] == ["BusOpenError", 2]
     assert "dtparam=i2c_arm=on" in absent[2]
-    assert no_bus[:2] == ["BusError", 25]
+    assert no_bus[:2] == ["BusOpenError", 25]
     assert "not an I2C bus" in no_bus[2]
 
 
