@@ -118,6 +118,30 @@ def processes(document: Document) -> str:
     return markdown(("fault", "asked", "measured", "reached"), lines)
 
 
+def cuts(documents: Sequence[Document]) -> str:
+    """Give one line for each run of `tests.system.vm.powercuts`."""
+    head = (
+        *("cuts", "of them on a disk that loses its cache", "while"),
+        *("acknowledged rows", "lost", "sessions", "of them recovered"),
+        *("longest tail", "tails beyond the promise", "problems"),
+    )
+    lines: list[Sequence[Any]] = []
+    for document in documents:
+        found = document["summary"]
+        tails = ", ".join(f"{name} {tail:.2f} s" for name, tail in found["longest_tail_s"].items())
+        lines.append(
+            (
+                *(found["cuts"], found["volatile"]),
+                ", ".join(f"{phase} {n}" for phase, n in found["phases"].items()),
+                *(found["acknowledged_rows"], found["acknowledged_rows_lost"]),
+                *(found["sessions"], found["recovered"]),
+                *(tails, found["tails_beyond"], len(found["problems"])),
+            )
+        )
+    command = "`python -m tests.system.vm.powercuts --json benchmarks/results/cuts-NAME.json`\n\n"
+    return command + markdown(head, lines)
+
+
 def plain(document: Document) -> str:
     """Give a benchmark as it was printed, without the column about a Pi."""
     columns = COLUMNS[:4]
@@ -138,7 +162,6 @@ TABLES: dict[str, tuple[Maker, str]] = {
 COMMANDS = {
     "kills": "python benchmarks/kills.py --runs 1000",
     "fuzz": "python benchmarks/fuzz.py",
-    "cuts": "make system-test",
     "soak-default-virtual": "python benchmarks/soak.py",
     "soak-reference-virtual": "python benchmarks/soak.py --load reference --virtual-hours 1 "
     "--session-minutes 5",
@@ -151,6 +174,9 @@ def filled(page: str, found: Mapping[str, Document]) -> str:
 
     def table(match: re.Match[str]) -> str:
         name = match["name"]
+        power_cuts = [found[stem] for stem in sorted(found) if stem.startswith("cuts")]
+        if name == "cuts" and power_cuts:
+            return f"{match[1]}\n{cuts(power_cuts)}\n{match[3]}"
         maker, command = TABLES.get(name, (plain, COMMANDS.get(name, f"benchmarks/{name}.py")))
         document = found.get("faults" if name in TABLES else name)
         if document is None:

@@ -18,7 +18,7 @@ import h5py
 
 from wban_dataset.recording.errors import SessionError
 
-LIMIT_S = 10
+LIMIT_S = 6
 """CPU time; a file of any length has at most some thousand texts."""
 
 
