@@ -112,10 +112,8 @@ def test_a_signal_ends_and_seals_a_recording_in_order(tmp_path, number):
         recorder.send_signal(number)
         recorder.send_signal(number)  # the impatient press twice
         rest, complaint = recorder.communicate()
-    assert (recorder.returncode in (0, 3), complaint) == (
-        True,
-        "",
-    )  # a busy machine misses a subpage
+    assert recorder.returncode in (0, 3)  # a busy machine misses a thermal subpage
+    assert complaint == ""
     last = json.loads(rest.splitlines()[-1])
     assert (last["ended"], last["complete"]) == ("asked to stop", True)
     acknowledged = json.loads(lines[-1])["rows"]
