@@ -30,6 +30,7 @@ COMMIT_INTERVAL_NS = SECOND_NS // 2
 SLOW_SYNC_NS = 2 * SECOND_NS
 
 DISK_FULL, READ_ONLY = errno.ENOSPC, errno.EROFS
+RARE_CALLS = ("open", "fallocate", "fsync of a folder")
 
 
 @dataclass(frozen=True)
@@ -95,19 +96,23 @@ def short_recording(out: Path) -> tuple[Parts, Plan]:
 
 
 @functools.cache
-def n_calls(code: int) -> int:
-    """Count the calls of a recording that can fail so, when none does."""
+def calls(code: int) -> list[str]:
+    """Name the calls of a recording that can fail so, when none does."""
     with tempfile.TemporaryDirectory() as folder:
         disk = FailingDisk(Path(folder))
         with disk.in_place():
             Recorder(*short_recording(Path(folder) / "out")).run()
-        return disk.n_before_room if code == DISK_FULL else disk.n_calls
+        return disk.calls[: disk.n_before_room] if code == DISK_FULL else disk.calls
 
 
 def places(n: int, code: int) -> list[int]:
-    """Choose `n` calls, spread evenly from the first to the last that can fail so."""
-    total = n_calls(code)
-    return sorted({round(k * (total - 1) / (n - 1)) for k in range(n)})
+    """Choose `n` calls, or more: every one of `RARE_CALLS`, others from the first to the last."""
+    named = calls(code)
+    rare = [k for k, name in enumerate(named) if name in RARE_CALLS]
+    others = [k for k, name in enumerate(named) if name not in RARE_CALLS]
+    n_others = min(max(n - len(rare), 2), len(others))
+    spread = [others[round(k * (len(others) - 1) / (n_others - 1))] for k in range(n_others)]
+    return sorted(rare + spread)
 
 
 def fail_at(place: int, code: int) -> DiskOutcome:

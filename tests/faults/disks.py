@@ -33,14 +33,17 @@ class FailingDisk:
 
     Attributes
     ----------
-    n_calls, n_before_room
-        Calls so far, and those before room was made.
+    calls
+        Name of every call so far.
+    n_before_room
+        How many there were before room was made.
     met
         Name of the call that met the fault; "" where none did.
     """
 
     def __init__(self, root: Path, place: int = NEVER, code: int = errno.ENOSPC) -> None:
-        self.n_calls = self.n_before_room = 0
+        self.calls: list[str] = []
+        self.n_before_room = 0
         self.met = ""
         self._root = f"{root}{os.sep}"
         self._place = place
@@ -85,7 +88,7 @@ class FailingDisk:
 
     def _sync(self, fd: int) -> None:
         """Fail once: the kernel tells of what it could not write, then forgets it."""
-        if self._meets("fsync") and self.met == "fsync" and self.n_calls - 1 == self._place:
+        if self._meets("fsync") and self.met == "fsync" and len(self.calls) - 1 == self._place:
             raise self._error()
         self._real_sync(fd)
 
@@ -108,7 +111,7 @@ class FailingDisk:
     def _truncate(self, fd: int, length: int) -> None:
         self._refuse_if_read_only()
         if self._code == errno.ENOSPC and _path_of(fd).endswith(RESERVATION_NAME):
-            self.n_before_room = self.n_calls
+            self.n_before_room = len(self.calls)
             self.mend()
         self._real_truncate(fd, length)
 
@@ -121,9 +124,9 @@ class FailingDisk:
 
     def _meets(self, call: str) -> bool:
         """Count a call, and say whether it is to fail."""
-        if self.n_calls == self._place:
+        if len(self.calls) == self._place:
             self._failing, self.met = True, call
-        self.n_calls += 1
+        self.calls.append(call)
         return self._failing
 
     def _refuse_if_read_only(self) -> None:
