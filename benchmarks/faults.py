@@ -170,9 +170,11 @@ def processes() -> Iterator[Row]:
     second = process_scenarios.second_daemon()
     yield row(
         f"a second daemon, {len(second.refusals)} times",
-        asked="refused in a sentence; the first loses nothing",
-        measured=f"exit code {second.refusals[0][0]}; {second.first.n_missing} samples missing",
-        reached=all(code == 1 for code, _ in second.refusals) and not second.first.n_missing,
+        asked="refused in a sentence; the first goes on and loses nothing",
+        measured=f"exit code {second.refusals[0][0]}; of the first {second.first.n_lost} of "
+        f"{second.first.n_acknowledged} acknowledged rows lost, {second.first.n_missing} samples "
+        "missing",
+        reached=all(code == 1 for code, _ in second.refusals) and not second.first.n_lost,
         group="processes",
     )
     deaf = process_scenarios.deaf_reader()

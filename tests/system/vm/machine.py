@@ -19,6 +19,9 @@ from typing import IO, NamedTuple, Self
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHIP_SERVER = [sys.executable, "-m", "tests.system.vm.chip_server"]
 
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""Before a command: a machine must not go on, and on, when the test that started it was killed."""
+
 MEMORY_MB = 768
 N_PROCESSORS = 2
 PROCESSOR = "Nehalem"
@@ -61,7 +64,7 @@ class Chips:
 
     def __init__(self, path: Path) -> None:
         self._process = subprocess.Popen(
-            [*CHIP_SERVER, str(path)],
+            [*DIES_WITH_US, *CHIP_SERVER, str(path)],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -230,6 +233,7 @@ class Machine:
         # cache=writeback: what the guest handed to its disk survives a kill (the host's kernel has
         # it), what sat in the guest's memory does not.
         return [
+            *DIES_WITH_US,
             *("qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", PROCESSOR),
             *("-M", "q35", "-smp", str(N_PROCESSORS), "-m", str(MEMORY_MB)),
             *("-nodefaults", "-display", "none", "-no-reboot", "-nic", "none", "-serial", "stdio"),
@@ -249,6 +253,7 @@ class Machine:
         path = sockets / "disk"
         server = subprocess.Popen(
             [
+                *DIES_WITH_US,
                 *("nbdkit", "--foreground", "--unix", str(path), "--filter=cache"),
                 *("file", str(self._disk), "cache=writeback"),
             ]

@@ -25,6 +25,10 @@ stamp=$(cat "$0" "$here"/cuse_i2c.c "$here"/guest/* "$repository"/constraints.tx
 if [ "$(cat "$rig/stamp" 2>/dev/null)" = "$stamp" ]; then
   exit 0
 fi
+if [ -e "$rig" ] && [ ! -e "$rig/stamp" ]; then
+  echo "make_rig.sh: $rig is there and was not made by this script; remove it or choose another" >&2
+  exit 1
+fi
 if [ "$(id -u)" != 0 ]; then
   echo "make_rig.sh: making a Debian root needs root; run it with sudo" >&2
   exit 1

@@ -1,10 +1,10 @@
 """Take the emulated machine's power away at random moments; look for every acknowledged record.
 
 Each cycle boots the disk that the last cut left, lets the service record, and kills the emulator at
-a random moment: in the middle of a session, around the change to the next one, while one is sealed,
-or before the recorder has begun. Then every session on the disk is compared with what the recorder
-had acknowledged outside the machine. After every ten cuts, and after the last, the machine recovers
-and is shut down, and every session must be sealed and verify.
+a random moment: in the middle of a session, around the change to the next one, while one is sealed
+or just has been, or before the recorder has begun. Then every session on the disk is compared with
+what the recorder had acknowledged outside the machine. After every ten cuts, and after the last,
+the machine recovers and is shut down, and every session must be sealed and verify.
 
     python -m tests.system.vm.powercuts --cycles 8 [--volatile] [--seed 1] [--json FILE]
 
