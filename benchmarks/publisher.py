@@ -17,13 +17,13 @@ from typing import Any
 import zmq
 from report import PI4_SLOWDOWN, json_path_argument, report, row
 
-from wban_collect import publisher as publisher_module
 from wban_collect.assembly import Simulation, simulated_parts
 from wban_collect.clock import SystemClock
 from wban_collect.config import DEFAULT_LOAD
-from wban_collect.live_outlet import WAITING_MESSAGES
+from wban_collect.live import publisher as publisher_module
+from wban_collect.live.outlet import WAITING_MESSAGES
+from wban_collect.live.publisher import QUEUE_ITEMS, Publisher
 from wban_collect.plan import Request, make_plan
-from wban_collect.publisher import QUEUE_ITEMS, Publisher
 from wban_collect.recorder import Recorder
 from wban_collect.simulation.people import one_activity
 from wban_dataset.recording.records import JournalItem, read_items

@@ -18,9 +18,9 @@ from wban_collect.assembly import Simulation, simulated_parts
 from wban_collect.clock import VIRTUAL_START_NS
 from wban_collect.config import Config, to_toml
 from wban_collect.errors import ConfigError, StorageError
+from wban_collect.keeping.sealing import SealOutcome, seal_session
 from wban_collect.plan import Request, make_plan
 from wban_collect.recorder import Recorder
-from wban_collect.sealing import SealOutcome, seal_session
 from wban_collect.session_folder import check_writable, new_session_id
 from wban_dataset.recording.layout import FILE_NAME
 from wban_dataset.recording.streams import ORDERLY_ENDS

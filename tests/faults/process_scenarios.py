@@ -17,7 +17,7 @@ from tests.faults.scenarios import DURATION_S, n_changed, undisturbed
 from tests.integration.daemon_process import UNATTENDED, DaemonProcess
 from wban_collect.audience import Audience
 from wban_collect.clock import SystemClock
-from wban_collect.publisher import Publisher
+from wban_collect.live.publisher import Publisher
 from wban_collect.recorder import Recorder
 from wban_dataset.recording.sealing import seal
 from wban_dataset.recording.session import Session

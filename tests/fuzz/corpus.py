@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.integration import session_journal as made
-from wban_collect import messages
-from wban_collect.messages import (
+from wban_collect.control import messages
+from wban_collect.control.messages import (
     LabelRequest,
     MarkRequest,
     Reply,

@@ -11,9 +11,7 @@ from typing import Any
 import msgspec
 
 from wban_collect.config import DEFAULT_LOAD
-from wban_collect.control import ControlServer
-from wban_collect.errors import ConfigError
-from wban_collect.messages import (
+from wban_collect.control.messages import (
     LabelRequest,
     Reply,
     Request,
@@ -22,6 +20,8 @@ from wban_collect.messages import (
     decode_request,
     encode,
 )
+from wban_collect.control.server import ControlServer
+from wban_collect.errors import ConfigError
 from wban_dataset.recording.activities import known_activity, subject_id
 
 REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.command_line import SCRIPTS, Outcome
-from wban_collect.client import Daemon
-from wban_collect.messages import Reply, Request, Status, StatusRequest
+from wban_collect.control.client import Daemon
+from wban_collect.control.messages import Reply, Request, Status, StatusRequest
 
 COLLECT = str(SCRIPTS / "wban-collect")
 PATIENCE_S = 60.0

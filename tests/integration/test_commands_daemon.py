@@ -13,13 +13,12 @@ import pytest
 
 from tests.integration.command_line import ROOT, SCRIPTS, collect
 from tests.unit.control_rig import GUARD_S, Script, serving
-from wban_collect import endpoints
 from wban_collect.assembly import Simulation, simulated_parts
 from wban_collect.cli import start
 from wban_collect.config import Config
-from wban_collect.errors import ConfigError, WbanError
-from wban_collect.keys import Keys
-from wban_collect.messages import (
+from wban_collect.control import endpoints
+from wban_collect.control.keys import Keys
+from wban_collect.control.messages import (
     BacklogStatus,
     LabelRequest,
     MarkRequest,
@@ -32,6 +31,7 @@ from wban_collect.messages import (
     StatusRequest,
     StopRequest,
 )
+from wban_collect.errors import ConfigError, WbanError
 from wban_collect.recorder import Parts
 from wban_collect.simulation.people import one_activity
 

@@ -12,7 +12,7 @@ import pytest
 from tests.integration import session_journal as made
 from tests.integration.command_line import collect, dataset
 from tests.unit import small_sessions as small
-from wban_collect.space import SpacePolicy
+from wban_collect.keeping.space import SpacePolicy
 from wban_dataset.recording.sealing import seal
 from wban_dataset.recording.session import Session
 from wban_dataset.recording.streams import SessionEnd

@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from tests.integration.daemon_process import UNATTENDED, DaemonProcess
-from wban_collect.messages import LabelRequest, MarkRequest, StartRequest, StopRequest
+from wban_collect.control.messages import LabelRequest, MarkRequest, StartRequest, StopRequest
 from wban_dataset.recording.layout import FILE_NAME
 from wban_dataset.recording.session import Session
 

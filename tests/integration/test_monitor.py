@@ -23,12 +23,10 @@ import pytest
 from tests.integration.command_line import ROOT, SCRIPTS, collect
 from tests.integration.daemon_process import DaemonProcess
 from tests.integration.simulated_recording import record_unsealed
-from wban_collect import publisher as publisher_module
 from wban_collect.cli import monitor as monitor_module
 from wban_collect.clock import SystemClock
-from wban_collect.keys import Keys
-from wban_collect.live_times import newest_sample_ns
-from wban_collect.messages import (
+from wban_collect.control.keys import Keys
+from wban_collect.control.messages import (
     BacklogStatus,
     RecordingStatus,
     StartRequest,
@@ -36,7 +34,9 @@ from wban_collect.messages import (
     StopRequest,
     StreamStatus,
 )
-from wban_collect.publisher import Publisher
+from wban_collect.live import publisher as publisher_module
+from wban_collect.live.publisher import Publisher
+from wban_collect.live.times import newest_sample_ns
 from wban_dataset.recording.records import JournalItem, read_items
 from wban_dataset.recording.sealing import seal
 from wban_dataset.recording.session import Session

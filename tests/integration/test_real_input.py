@@ -15,10 +15,10 @@ from tests.integration.command_line import collect
 from wban_collect.clock import VirtualClock
 from wban_collect.config import Config
 from wban_collect.devices.mlx90640 import Mlx90640
+from wban_collect.keeping.sealing import seal_session
 from wban_collect.parts import BusPart, Parts
 from wban_collect.plan import Request, make_plan
 from wban_collect.recorder import Recorder
-from wban_collect.sealing import seal_session
 from wban_collect.simulation.bus import SimulatedI2CBus
 from wban_collect.simulation.hapt import read_recording
 from wban_dataset.recording.session import Session

@@ -16,7 +16,7 @@ import json, os, shutil, sys
 from pathlib import Path
 
 from tests.integration.simulated_recording import record_unsealed
-from wban_collect.sealer import Sealer
+from wban_collect.keeping.sealer import Sealer
 
 out = Path(sys.argv[1])
 folder = record_unsealed(out, "session", 20.0)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import zmq
 
-from wban_collect.client import Daemon
-from wban_collect.connection_events import receive_event
-from wban_collect.control import ControlServer
-from wban_collect.messages import Reply, Request, StatusRequest, decode_reply
+from wban_collect.control.client import Daemon
+from wban_collect.control.connection_events import receive_event
+from wban_collect.control.messages import Reply, Request, StatusRequest, decode_reply
+from wban_collect.control.server import ControlServer
 
 GUARD_S = 30.0
 """Longer than anything here takes: a test that would hang fails instead."""

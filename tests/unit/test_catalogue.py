@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from tests.unit import small_sessions as small
-from wban_collect.catalogue import Catalogue, id_time_ns, started_ns
-from wban_collect.leftovers import header_of
+from wban_collect.keeping.catalogue import Catalogue, id_time_ns, started_ns
+from wban_collect.keeping.leftovers import header_of
 from wban_dataset.recording.receipts import Receipt, write_own_receipt
 from wban_dataset.recording.summary import summarise
 from wban_dataset.recording.summary_file import SealedState, write_summary
@@ -86,7 +86,7 @@ def test_damaged_sessions_are_listed_as_failed_and_nothing_else_is_listed(tmp_pa
 def test_a_session_that_vanishes_meanwhile_is_left_out(tmp_path, monkeypatch):
     one, two = (small.unsealed(tmp_path, name, n) for n, name in enumerate(("one", "two"), 1))
     catalogue = Catalogue(tmp_path)
-    monkeypatch.setattr("wban_collect.catalogue.session_folders", lambda _: [one, two])
+    monkeypatch.setattr("wban_collect.keeping.catalogue.session_folders", lambda _: [one, two])
     shutil.rmtree(one)
     assert [entry.folder for entry in catalogue.entries(10)] == [str(two)]
     shutil.rmtree(two)
@@ -111,7 +111,7 @@ def test_header_is_read_once(tmp_path, monkeypatch):
         read.append(folder)
         return header_of(folder)
 
-    monkeypatch.setattr("wban_collect.catalogue.header_of", counted)
+    monkeypatch.setattr("wban_collect.keeping.catalogue.header_of", counted)
     catalogue = Catalogue(tmp_path)
     for _ in range(3):
         catalogue.entries(10)

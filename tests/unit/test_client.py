@@ -9,9 +9,9 @@ import pytest
 import zmq
 
 from tests.unit.control_rig import GUARD_S, Script, ask, serving
-from wban_collect.client import Daemon
+from wban_collect.control.client import Daemon
+from wban_collect.control.messages import Reply, StatusRequest, StopRequest
 from wban_collect.errors import DaemonUnreachableError
-from wban_collect.messages import Reply, StatusRequest, StopRequest
 
 
 @pytest.fixture

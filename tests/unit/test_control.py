@@ -14,11 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.control_rig import GUARD_S, Script, Stranger, ask, serving
-from wban_collect import control
-from wban_collect.control import UNANSWERED_LIMIT
-from wban_collect.errors import ConfigError, DaemonUnreachableError, WbanError
-from wban_collect.listener import Listener
-from wban_collect.messages import (
+from wban_collect.control import server as control
+from wban_collect.control.listener import Listener
+from wban_collect.control.messages import (
     LARGEST_MESSAGE_BYTES,
     LabelRequest,
     MarkRequest,
@@ -30,6 +28,8 @@ from wban_collect.messages import (
     StopRequest,
     encode,
 )
+from wban_collect.control.server import UNANSWERED_LIMIT
+from wban_collect.errors import ConfigError, DaemonUnreachableError, WbanError
 
 STATUS = encode(StatusRequest())
 

@@ -9,12 +9,12 @@ import pytest
 import zmq
 
 from tests.unit.control_rig import GUARD_S, Script, ask, serving
-from wban_collect.client import Daemon
-from wban_collect.connection_events import receive_event
-from wban_collect.control import ControlServer
+from wban_collect.control.client import Daemon
+from wban_collect.control.connection_events import receive_event
+from wban_collect.control.keys import Keys
+from wban_collect.control.messages import Reply, StatusRequest, encode
+from wban_collect.control.server import ControlServer
 from wban_collect.errors import ConfigError, DaemonUnreachableError
-from wban_collect.keys import Keys
-from wban_collect.messages import Reply, StatusRequest, encode
 
 STATUS = encode(StatusRequest())
 

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.command_line import collect
 from wban_collect.assembly import Simulation, simulated_parts
 from wban_collect.config import DEFAULT_LOAD, Config, MotionConfig, ThermalConfig, parse_config
+from wban_collect.control.messages import BacklogStatus, DeviceTrouble, Status, StreamStatus
 from wban_collect.doctor.cameras import judge_picture
 from wban_collect.doctor.chips import ExaminedBus, examine_bus
 from wban_collect.doctor.disk import examine_disk
@@ -19,7 +20,6 @@ from wban_collect.doctor.examination import examine_daemon
 from wban_collect.doctor.finding import Finding
 from wban_collect.doctor.machine import examine_machine
 from wban_collect.doctor.report import report_page
-from wban_collect.messages import BacklogStatus, DeviceTrouble, Status, StreamStatus
 from wban_collect.simulation.bus import BusFaults
 from wban_collect.simulation.people import one_activity
 from wban_collect.simulation.world import World

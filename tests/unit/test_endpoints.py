@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from wban_collect import endpoints
 from wban_collect.config import ControlConfig
-from wban_collect.endpoints import (
+from wban_collect.control import endpoints
+from wban_collect.control.endpoints import (
     control_socket,
     find_daemon,
     is_served,
@@ -138,7 +138,7 @@ def test_whoever_is_not_in_the_group_is_told_how_to_get_in():
     script = """
 import os, sys
 from pathlib import Path
-from wban_collect import endpoints
+from wban_collect.control import endpoints
 from wban_collect.errors import DaemonUnreachableError
 folder = Path(sys.argv[1])
 endpoints.SERVICE_FOLDER = folder

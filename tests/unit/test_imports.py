@@ -46,7 +46,7 @@ ACQUISITION = [
     "wban_collect.frames",
     "wban_collect.worker",
     "wban_collect.housekeeping",
-    "wban_collect.sealing",
+    "wban_collect.keeping.sealing",
     "wban_collect.assembly",
     "wban_collect.plan",
     "wban_collect.i2c",

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.command_line import Outcome, collect
-from wban_collect import keys as keys_module
+from wban_collect.control import keys as keys_module
+from wban_collect.control.keys import Keys, keys_folder
 from wban_collect.errors import ConfigError
-from wban_collect.keys import Keys, keys_folder
 
 
 def mode(path: Path) -> int:

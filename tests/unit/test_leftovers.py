@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from tests.unit import small_sessions as small
-from wban_collect.leftovers import clear_remains, first_header, header_of, unsealed_sessions
+from wban_collect.keeping.leftovers import clear_remains, first_header, header_of, unsealed_sessions
 from wban_dataset.recording.errors import SealingError
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.framing import (

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wban_collect.live import LiveSample, SampleMessage, decode, encode
-from wban_collect.live_packing import (
+from wban_collect.control.messages import BacklogStatus, Status
+from wban_collect.live.messages import LiveSample, SampleMessage, decode, encode
+from wban_collect.live.packing import (
     LARGEST_PICTURE_BYTES,
     LivePacker,
     Origin,
     WallClock,
     topic_of,
 )
-from wban_collect.live_times import newest_sample_ns
-from wban_collect.messages import BacklogStatus, Status
+from wban_collect.live.times import newest_sample_ns
 from wban_dataset.recording.streams import Gap, Label, Mark, Read, SampleBlock, StreamSpec
 from wban_dataset.recording.thermal import Calibration
 

@@ -11,13 +11,19 @@ from rich.console import Console
 
 from wban_collect.cli.live_view import LiveView, printable, summary
 from wban_collect.cli.monitor_page import MonitorPage
-from wban_collect.live import GapMessage, LabelMessage, LiveSample, MarkMessage, SampleMessage
-from wban_collect.messages import (
+from wban_collect.control.messages import (
     BacklogStatus,
     DeviceTrouble,
     RecordingStatus,
     Status,
     StreamStatus,
+)
+from wban_collect.live.messages import (
+    GapMessage,
+    LabelMessage,
+    LiveSample,
+    MarkMessage,
+    SampleMessage,
 )
 
 MS = 1_000_000

@@ -9,9 +9,9 @@ import pytest
 
 from tests.integration import session_journal as made
 from tests.unit import small_sessions as small
-from wban_collect import summaries
-from wban_collect.catalogue import Catalogue
-from wban_collect.naming import true_time_learnt
+from wban_collect.keeping import summaries
+from wban_collect.keeping.catalogue import Catalogue
+from wban_collect.keeping.naming import true_time_learnt
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.session import Session
 from wban_dataset.recording.streams import ClockAnchor

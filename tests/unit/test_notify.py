@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from wban_collect.notify import Notifier
+from wban_collect.service.notify import Notifier
 
 
 def listening(address: str) -> socket.socket:

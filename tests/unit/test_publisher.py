@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 import zmq
 
-from wban_collect import publisher as publisher_module
 from wban_collect.clock import SystemClock, VirtualClock
+from wban_collect.control.keys import Keys
+from wban_collect.control.messages import BacklogStatus, Status
 from wban_collect.errors import ConfigError, WbanError
-from wban_collect.keys import Keys
-from wban_collect.live import LiveMessage, LiveSample, MarkMessage, StatusMessage, decode
-from wban_collect.live_outlet import MOST_SUBSCRIPTIONS
-from wban_collect.live_queue import LiveQueue
-from wban_collect.messages import BacklogStatus, Status
-from wban_collect.publisher import QUEUE_ITEMS, Publisher
+from wban_collect.live import publisher as publisher_module
+from wban_collect.live.messages import LiveMessage, LiveSample, MarkMessage, StatusMessage, decode
+from wban_collect.live.outlet import MOST_SUBSCRIPTIONS
+from wban_collect.live.publisher import QUEUE_ITEMS, Publisher
+from wban_collect.live.queue import LiveQueue
 from wban_dataset.recording.streams import (
     ClockAnchor,
     Gap,

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from tests.unit import small_sessions as small
-from wban_collect import sealing
-from wban_collect.sealer import Sealer
+from wban_collect.keeping import sealing
+from wban_collect.keeping.sealer import Sealer
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.session import Session
 from wban_dataset.recording.summary import summarise
@@ -134,7 +134,7 @@ def test_a_session_that_cannot_be_sealed_holds_up_nobody_and_is_told_once(tmp_pa
     before = small.content(bad)
     bench.sealer.add(bad)
     bench.sealer.add(small.unsealed(tmp_path, "good", 2))
-    with caplog.at_level(logging.INFO, logger="wban_collect.sealer"):
+    with caplog.at_level(logging.INFO, logger="wban_collect.keeping.sealer"):
         assert bench.work() == 2
         bench.now_s += MINUTE_S
         assert bench.work() == 1

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.control_rig import Script, ask, serving
-from wban_collect import socket_file
-from wban_collect.control import ControlServer
+from wban_collect.control import socket_file
+from wban_collect.control.server import ControlServer
 from wban_collect.errors import ConfigError, WbanError
 
 
@@ -55,7 +55,7 @@ def test_a_second_daemon_is_refused_and_the_first_goes_on(path):
 def test_what_a_killed_daemon_has_left_is_replaced(path):
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from wban_collect.control import ControlServer\n"
+        "from wban_collect.control.server import ControlServer\n"
         "ControlServer(Path(sys.argv[1]), lambda request: None).start()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

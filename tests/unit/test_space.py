@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit import small_sessions as small
-from wban_collect.catalogue import Catalogue
-from wban_collect.space import SpacePolicy
+from wban_collect.keeping.catalogue import Catalogue
+from wban_collect.keeping.space import SpacePolicy
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.receipts import Receipt, write_own_receipt
 from wban_dataset.recording.summary import summarise

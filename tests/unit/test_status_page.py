@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from wban_collect.cli.status_page import sessions_table, size, span, status_page
-from wban_collect.messages import (
+from wban_collect.control.messages import (
     BacklogStatus,
     DeviceTrouble,
     RecordingStatus,

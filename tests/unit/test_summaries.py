@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from tests.unit import small_sessions as small
-from wban_collect import summaries as module
-from wban_collect.summaries import Summaries
+from wban_collect.keeping import summaries as module
+from wban_collect.keeping.summaries import Summaries
 from wban_dataset.recording.summary import summarise
 from wban_dataset.recording.summary_file import SealedState, write_summary
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from wban_collect.config import UnattendedConfig
-from wban_collect.unattended import RETRY_NS, Unattended
+from wban_collect.service.unattended import RETRY_NS, Unattended
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NIGHT = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)

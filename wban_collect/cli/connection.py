@@ -11,9 +11,9 @@ from typing import Any
 import click
 import msgspec
 
-from wban_collect.endpoints import ADDRESS_VARIABLE, find_daemon
+from wban_collect.control.endpoints import ADDRESS_VARIABLE, find_daemon
+from wban_collect.control.messages import SUCCESS, UNUSABLE_VALUE, Reply, Request
 from wban_collect.errors import ConfigError, WbanError
-from wban_collect.messages import SUCCESS, UNUSABLE_VALUE, Reply, Request
 
 keys_option = click.option(
     "--keys",
@@ -51,7 +51,7 @@ class Connection:
     ) -> Reply:
         """Ask the daemon; see `Daemon.ask`."""
         # Here, so that recording in the foreground needs no ZeroMQ.
-        from wban_collect.client import Daemon
+        from wban_collect.control.client import Daemon
 
         with Daemon(self.address, self.keys) as daemon:
             return daemon.ask(request, timeout_s, waiting)

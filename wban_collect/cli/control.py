@@ -16,8 +16,7 @@ from wban_collect.cli.connection import (
 )
 from wban_collect.cli.status_page import sessions_table, status_page
 from wban_collect.cli.values import usable
-from wban_collect.errors import WbanError
-from wban_collect.messages import (
+from wban_collect.control.messages import (
     LabelRequest,
     MarkRequest,
     Reply,
@@ -26,6 +25,7 @@ from wban_collect.messages import (
     StatusRequest,
     StopRequest,
 )
+from wban_collect.errors import WbanError
 from wban_dataset.recording.activities import slug
 
 START_S = 90.0

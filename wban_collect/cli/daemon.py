@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from wban_collect.cli.configuration import config_option, configured
-from wban_collect.daemon import Daemon, DaemonOptions
+from wban_collect.service.daemon import Daemon, DaemonOptions
 
 
 @click.command(

@@ -15,12 +15,12 @@ from wban_collect.assembly import EEPROM_FOLDER, Simulation, real_parts, simulat
 from wban_collect.cli.configuration import config_option, configured
 from wban_collect.cli.connection import Connection, connection_options, json_option
 from wban_collect.config import Config
+from wban_collect.control.messages import Status, StatusRequest
 from wban_collect.doctor.examination import examine
 from wban_collect.doctor.finding import Finding
 from wban_collect.doctor.report import report_page
 from wban_collect.errors import DaemonUnreachableError
 from wban_collect.i2c import LinuxI2CBus
-from wban_collect.messages import Status, StatusRequest
 from wban_collect.parts import Parts
 
 SIGNS = {

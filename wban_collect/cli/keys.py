@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from wban_collect.cli.connection import keys_option
-from wban_collect.keys import CLIENTS, Keys, keys_folder
+from wban_collect.control.keys import CLIENTS, Keys, keys_folder
 
 
 @click.group(

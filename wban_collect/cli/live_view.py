@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from wban_collect.live import (
+from wban_collect.control.messages import Status
+from wban_collect.live.messages import (
     GapMessage,
     LabelMessage,
     LiveMessage,
     LiveSample,
     StatusMessage,
 )
-from wban_collect.messages import Status
 
 CURVE_STEP_NS = 250_000_000
 CURVE_POINTS = 120

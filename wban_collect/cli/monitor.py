@@ -15,10 +15,10 @@ from rich.live import Live
 from wban_collect.cli.connection import Connection, connection_options
 from wban_collect.cli.live_view import LiveView, summary
 from wban_collect.cli.monitor_page import MonitorPage
-from wban_collect.endpoints import LIVE_NAME, socket_path
+from wban_collect.control.endpoints import LIVE_NAME, socket_path
+from wban_collect.control.messages import StatusRequest
 from wban_collect.errors import ConfigError, DaemonUnreachableError, WbanError
-from wban_collect.messages import StatusRequest
-from wban_collect.subscriber import Subscriber
+from wban_collect.live.subscriber import Subscriber
 
 FRAMES_PER_S = 4
 PATIENCE_S = 5.0

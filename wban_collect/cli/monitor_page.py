@@ -16,8 +16,8 @@ from rich.text import Text
 from wban_collect.cli.live_view import PICTURES, LiveView, SeenStream, printable
 from wban_collect.cli.status_page import size, span
 from wban_collect.cli.terminal_pictures import Curve, Picture, enlarged, fitted
-from wban_collect.live import LiveSample
-from wban_collect.messages import Status, StreamStatus
+from wban_collect.control.messages import Status, StreamStatus
+from wban_collect.live.messages import LiveSample
 
 THERMAL_SHAPE = (24, 32)
 ROOM_FOR_TWICE = (132, 48)

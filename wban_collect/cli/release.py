@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from wban_collect.catalogue import Catalogue
 from wban_collect.cli.configuration import config_option, configured
 from wban_collect.errors import ConfigError
+from wban_collect.keeping.catalogue import Catalogue
 from wban_dataset.recording.errors import ReceiptError, system_error
 from wban_dataset.recording.receipts import Receipt, read_receipts, write_own_receipt
 from wban_dataset.recording.summary_file import SessionSummary

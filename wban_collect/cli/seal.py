@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from wban_collect.errors import WbanError
-from wban_collect.leftovers import Remains, clear_remains, unsealed_sessions
-from wban_collect.sealing import SEALED, SEALED_WITH_LOSSES, SealOutcome, seal_session
+from wban_collect.keeping.leftovers import Remains, clear_remains, unsealed_sessions
+from wban_collect.keeping.sealing import SEALED, SEALED_WITH_LOSSES, SealOutcome, seal_session
 from wban_dataset.recording.errors import RecordingError, system_error
 from wban_dataset.recording.framing import JournalVersionError
 

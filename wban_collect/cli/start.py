@@ -24,12 +24,12 @@ from wban_collect.cli.progress import CommitLines, ProgressDisplay
 from wban_collect.cli.values import Duration, usable, usable_activity, usable_subject
 from wban_collect.clock import VIRTUAL_START_NS
 from wban_collect.config import Config
-from wban_collect.endpoints import is_served
-from wban_collect.messages import StartRequest
+from wban_collect.control.endpoints import is_served
+from wban_collect.control.messages import StartRequest
+from wban_collect.keeping.sealing import SEALED_WITH_LOSSES, SealOutcome, seal_session
 from wban_collect.parts import Parts
 from wban_collect.plan import Request, make_plan
 from wban_collect.recorder import Recorder
-from wban_collect.sealing import SEALED_WITH_LOSSES, SealOutcome, seal_session
 from wban_dataset.recording.activities import slug
 from wban_dataset.recording.streams import ORDERLY_ENDS
 

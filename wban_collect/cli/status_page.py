@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 import click
 
-from wban_collect.messages import SessionEntry, Status, StreamStatus
+from wban_collect.control.messages import SessionEntry, Status, StreamStatus
 
 SEALED = "sealed"
 _NAME_WIDTH = 9

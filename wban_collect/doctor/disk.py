@@ -11,8 +11,8 @@ from pathlib import Path
 from wban_collect.config import Config
 from wban_collect.doctor.finding import Finding, failure, ok, sentences, warning
 from wban_collect.errors import WbanError
+from wban_collect.keeping.space import SpacePolicy
 from wban_collect.session_folder import check_writable, missing_folders, remove_empty
-from wban_collect.space import SpacePolicy
 
 N_FSYNCS = 20
 BLOCK_BYTES = 64 << 10

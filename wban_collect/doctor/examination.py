@@ -8,13 +8,13 @@ from pathlib import Path
 from wban_collect.assembly import device_name
 from wban_collect.bus_budget import buses
 from wban_collect.config import Config, i2c_address, stream_names
+from wban_collect.control.messages import Status
 from wban_collect.doctor.cameras import examine_camera
 from wban_collect.doctor.chips import Chip, ExaminedBus, examine_bus
 from wban_collect.doctor.disk import examine_disk
 from wban_collect.doctor.finding import Finding, failure, ok, sentences, warning
 from wban_collect.doctor.machine import examine_machine
 from wban_collect.errors import WbanError
-from wban_collect.messages import Status
 from wban_collect.parts import Parts
 
 

@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wban_collect.catalogue import FAILED, RECORDING, SEALING, WAITING
+from wban_collect.control.messages import BacklogStatus
 from wban_collect.errors import WbanError
-from wban_collect.leftovers import clear_remains, first_header, unsealed_sessions
-from wban_collect.messages import BacklogStatus
+from wban_collect.keeping.catalogue import FAILED, RECORDING, SEALING, WAITING
+from wban_collect.keeping.leftovers import clear_remains, first_header, unsealed_sessions
+from wban_collect.keeping.sealing import SealOutcome, seal_session
+from wban_collect.keeping.summaries import Summaries
 from wban_collect.reservation import reserved_share
-from wban_collect.sealing import SealOutcome, seal_session
-from wban_collect.summaries import Summaries
 from wban_dataset.recording.errors import FolderInUseError, SealingError
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.folder_tree import has_journal

@@ -9,11 +9,11 @@ from typing import Self
 
 import zmq
 
-from wban_collect.client import no_daemon
-from wban_collect.endpoints import is_served, socket_path
+from wban_collect.control.client import no_daemon
+from wban_collect.control.endpoints import is_served, socket_path
+from wban_collect.control.keys import Keys, keys_folder
 from wban_collect.errors import ConfigError
-from wban_collect.keys import Keys, keys_folder
-from wban_collect.live import LiveMessage, decode
+from wban_collect.live.messages import LiveMessage, decode
 
 WAITING_MESSAGES = 1000
 LARGEST_MESSAGE_BYTES = 16 << 20

@@ -10,7 +10,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from wban_collect.endpoints import GROUP, usable_path
+from wban_collect.control.endpoints import GROUP, usable_path
 from wban_collect.errors import ConfigError, WbanError
 
 SOCKET_MODE, FOLDER_MODE = 0o660, 0o750

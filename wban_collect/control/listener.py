@@ -14,8 +14,8 @@ import time
 
 import zmq
 
-from wban_collect.connection_events import receive_event
-from wban_collect.endpoints import tcp_address
+from wban_collect.control.connection_events import receive_event
+from wban_collect.control.endpoints import tcp_address
 
 log = logging.getLogger(__name__)
 

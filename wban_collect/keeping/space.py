@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from wban_collect.catalogue import Catalogue, verified_elsewhere
 from wban_collect.errors import StorageError
+from wban_collect.keeping.catalogue import Catalogue, verified_elsewhere
 from wban_collect.reservation import reserved_share
 from wban_collect.session_folder import rename_folder
 from wban_dataset.recording.errors import FolderInUseError, SealingError

@@ -15,10 +15,10 @@ from typing import Self
 import msgspec
 import zmq
 
-from wban_collect.connection_events import receive_event
-from wban_collect.endpoints import is_served, socket_path
+from wban_collect.control.connection_events import receive_event
+from wban_collect.control.endpoints import is_served, socket_path
+from wban_collect.control.messages import Reply, Request, decode_reply, encode
 from wban_collect.errors import DaemonUnreachableError
-from wban_collect.messages import Reply, Request, decode_reply, encode
 
 LARGEST_REPLY_BYTES = 16 << 20
 _SHOW_EVERY_S = 0.5
@@ -116,7 +116,7 @@ class Daemon:
         asking.connect(self.address)
 
     def _use_keys(self) -> None:
-        from wban_collect.keys import Keys, keys_folder
+        from wban_collect.control.keys import Keys, keys_folder
 
         keys = Keys(self._keys or keys_folder())
         pair = keys.client()

@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from wban_collect.catalogue import Catalogue, started_ns
 from wban_collect.errors import StorageError
+from wban_collect.keeping.catalogue import Catalogue, started_ns
 from wban_collect.session_folder import folder_name, rename_folder
 from wban_dataset.recording.errors import FolderInUseError, SealingError
 from wban_dataset.recording.folder_lock import locked

@@ -18,13 +18,13 @@ from typing import TextIO
 from wban_collect.assembly import EEPROM_FOLDER, Simulation, real_parts, simulated_parts
 from wban_collect.clock import SystemClock
 from wban_collect.config import Config
-from wban_collect.control import ControlServer
-from wban_collect.endpoints import control_socket, live_socket
+from wban_collect.control.endpoints import control_socket, live_socket
+from wban_collect.control.server import ControlServer
 from wban_collect.errors import WbanError
-from wban_collect.notify import Notifier
+from wban_collect.live.publisher import Publisher
 from wban_collect.parts import Parts
-from wban_collect.publisher import Publisher
-from wban_collect.service import Service, Surroundings
+from wban_collect.service.notify import Notifier
+from wban_collect.service.service import Service, Surroundings
 from wban_collect.session_folder import check_writable
 from wban_collect.storage import Commit
 

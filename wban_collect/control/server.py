@@ -22,12 +22,11 @@ from typing import TypeVar
 import msgspec
 import zmq
 
-from wban_collect.admission import Admission, admit_only_known
-from wban_collect.endpoints import ipc_address
-from wban_collect.errors import ConfigError, WbanError
-from wban_collect.keys import Keys, keys_folder
-from wban_collect.listener import Listener, listen_tcp
-from wban_collect.messages import (
+from wban_collect.control.admission import Admission, admit_only_known
+from wban_collect.control.endpoints import ipc_address
+from wban_collect.control.keys import Keys, keys_folder
+from wban_collect.control.listener import Listener, listen_tcp
+from wban_collect.control.messages import (
     FAILURE,
     LARGEST_MESSAGE_BYTES,
     UNUSABLE_VALUE,
@@ -37,7 +36,8 @@ from wban_collect.messages import (
     decode_request,
     encode,
 )
-from wban_collect.socket_file import SocketFile
+from wban_collect.control.socket_file import SocketFile
+from wban_collect.errors import ConfigError, WbanError
 
 log = logging.getLogger(__name__)
 
@@ -320,5 +320,5 @@ def _in_one_line(error: Exception) -> str:
 def _refusal(reason: str) -> str:
     return (
         f"request not understood: {reason}; expected a msgpack map whose 'type' is start, stop, "
-        "label, mark, status or sessions. See wban_collect/messages.py."
+        "label, mark, status or sessions. See wban_collect/control/messages.py."
     )

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import zmq
 
-from wban_collect.admission import Admission
 from wban_collect.clock import Clock
 from wban_collect.clock_sources import boot_id, synchronisation
+from wban_collect.control.admission import Admission
+from wban_collect.control.keys import Keys, keys_folder
+from wban_collect.control.messages import Status
 from wban_collect.errors import WbanError
-from wban_collect.keys import Keys, keys_folder
-from wban_collect.live_outlet import Context, Outlet, file_outlet, network_outlet
-from wban_collect.live_packing import LiveItem, LivePacker, Origin, WallClock, topic_of
-from wban_collect.live_queue import LiveQueue
-from wban_collect.messages import Status
+from wban_collect.live.outlet import Context, Outlet, file_outlet, network_outlet
+from wban_collect.live.packing import LiveItem, LivePacker, Origin, WallClock, topic_of
+from wban_collect.live.queue import LiveQueue
 from wban_dataset.recording.records import JournalItem
 from wban_dataset.recording.streams import Gap, Label, Mark, SampleBlock, SessionHeader, StreamSpec
 

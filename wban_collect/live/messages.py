@@ -19,7 +19,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from wban_collect.messages import Status
+from wban_collect.control.messages import Status
 from wban_dataset.recording.streams import StreamKind
 
 FORMAT = "wban-live"

@@ -14,7 +14,7 @@ import zmq
 from zmq.utils import z85
 
 if TYPE_CHECKING:
-    from wban_collect.keys import Keys
+    from wban_collect.control.keys import Keys
 
 log = logging.getLogger(__name__)
 

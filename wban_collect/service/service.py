@@ -17,12 +17,10 @@ from pathlib import Path
 
 from wban_collect.assembly import required_devices
 from wban_collect.audience import Audience, Observed
-from wban_collect.catalogue import Catalogue
 from wban_collect.clock import SystemClock
 from wban_collect.clock_sources import boot_id, read_anchor, synchronisation
 from wban_collect.config import Config
-from wban_collect.errors import ConfigError, WbanError
-from wban_collect.messages import (
+from wban_collect.control.messages import (
     FAILURE,
     DeviceTrouble,
     LabelRequest,
@@ -37,19 +35,21 @@ from wban_collect.messages import (
     StopRequest,
     StreamStatus,
 )
-from wban_collect.naming import true_time_learnt
+from wban_collect.errors import ConfigError, WbanError
+from wban_collect.keeping.catalogue import Catalogue
+from wban_collect.keeping.naming import true_time_learnt
+from wban_collect.keeping.sealer import Sealer
+from wban_collect.keeping.sealing import SealOutcome
+from wban_collect.keeping.space import SpacePolicy
+from wban_collect.live.publisher import Publisher
 from wban_collect.parts import Parts
 from wban_collect.plan import Request as PlanRequest
 from wban_collect.plan import make_plan
-from wban_collect.publisher import Publisher
-from wban_collect.rates import Rates
 from wban_collect.recorder import DISK_FAILED, DISK_FULL, Recorder
-from wban_collect.recording_thread import RecordingThread
-from wban_collect.sealer import Sealer
-from wban_collect.sealing import SealOutcome
-from wban_collect.space import SpacePolicy
+from wban_collect.service.rates import Rates
+from wban_collect.service.recording_thread import RecordingThread
+from wban_collect.service.unattended import Unattended
 from wban_collect.storage import Commit
-from wban_collect.unattended import Unattended
 from wban_dataset.recording.activities import known_activity, subject_id
 from wban_dataset.recording.errors import RecordingError
 from wban_dataset.recording.streams import SCHEDULE, SessionHeader

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wban_collect.live import (
+from wban_collect.control.messages import Status
+from wban_collect.live.messages import (
     LABEL_TOPIC,
     MARK_TOPIC,
     STATUS_TOPIC,
@@ -21,8 +22,7 @@ from wban_collect.live import (
     gap_topic,
     sample_topic,
 )
-from wban_collect.live_times import newest_sample_ns
-from wban_collect.messages import Status
+from wban_collect.live.times import newest_sample_ns
 from wban_dataset.recording.layout import TEMPERATURE_FILL, TEMPERATURE_SCALE_C
 from wban_dataset.recording.streams import Gap, Label, Mark, SampleBlock, SessionHeader, StreamSpec
 from wban_dataset.recording.thermal_rows import ThermalRows

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from wban_collect.leftovers import header_of
-from wban_collect.messages import SessionEntry
+from wban_collect.control.messages import SessionEntry
+from wban_collect.keeping.leftovers import header_of
+from wban_collect.keeping.summaries import Summaries
 from wban_collect.session_folder import CROCKFORD
-from wban_collect.summaries import Summaries
 from wban_dataset.recording.folder_tree import has_journal, is_sealed, session_folders
 from wban_dataset.recording.framing import JournalVersionError, segment_paths
 from wban_dataset.recording.layout import FILE_NAME, JOURNAL_NAME

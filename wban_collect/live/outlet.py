@@ -8,11 +8,11 @@ from pathlib import Path
 
 import zmq
 
-from wban_collect.admission import admit_only_known
-from wban_collect.endpoints import ipc_address, tcp_address
+from wban_collect.control.admission import admit_only_known
+from wban_collect.control.endpoints import ipc_address, tcp_address
+from wban_collect.control.keys import Keys
+from wban_collect.control.socket_file import SocketFile
 from wban_collect.errors import ConfigError
-from wban_collect.keys import Keys
-from wban_collect.socket_file import SocketFile
 
 log = logging.getLogger(__name__)
 

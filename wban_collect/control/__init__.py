@@ -1,0 +1,1 @@
+"""Speak with the daemon: messages, the socket, keys, the two ends."""

@@ -1,0 +1,1 @@
+"""What becomes of sessions once they are recorded: sealed, named, counted, removed."""

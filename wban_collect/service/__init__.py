@@ -1,0 +1,1 @@
+"""The daemon: a recording thread, its chores, and the word to systemd."""
