@@ -10,6 +10,7 @@ import click
 
 from wban_dataset.cli.session import inspect, plot
 from wban_dataset.cli.verify import verify
+from wban_dataset.errors import DatasetError
 from wban_dataset.recording.errors import RecordingError, system_error
 
 FAILURE = 1
@@ -37,7 +38,7 @@ def main() -> None:
     """Run the command; what goes wrong on purpose is one sentence and an exit code."""
     try:
         cli()
-    except RecordingError as error:
+    except (RecordingError, DatasetError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(FAILURE)
     except OSError as error:

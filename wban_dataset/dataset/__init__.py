@@ -1,0 +1,1 @@
+"""Many sessions, one benchmark dataset: built, described, opened."""

@@ -1,0 +1,1 @@
+"""Sessions and windows in other people's formats."""

@@ -1,0 +1,1 @@
+"""Who did what when: spans, their algebra, exchange with other tools, agreement."""

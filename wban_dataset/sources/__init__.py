@@ -1,0 +1,1 @@
+"""Other people's recordings, made into sessions."""

@@ -1,0 +1,1 @@
+"""Who trains, who tests, and the proof that they are strangers."""

@@ -1,0 +1,1 @@
+"""Brings sessions from a recorder to a workstation, verified."""

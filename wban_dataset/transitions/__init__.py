@@ -1,0 +1,1 @@
+"""Changes from one activity to another: found, refined, described, scored."""

@@ -1,0 +1,1 @@
+"""Cuts sessions into labelled windows."""
