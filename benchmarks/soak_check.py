@@ -8,20 +8,25 @@ LAST keeps the last rows of the session before, so that nothing between two sess
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.faults.ledger import account  # noqa: E402
 from tests.faults.recording import RecordedStream  # noqa: E402
+from wban_dataset.recording.recorded_stream import Stream  # noqa: E402
 from wban_dataset.recording.sealing import seal  # noqa: E402
 from wban_dataset.recording.session import Session  # noqa: E402
 from wban_dataset.recording.streams import Gap  # noqa: E402
+
+EVERY_SECONDS = re.compile(r"every (\d+(?:\.\d+)?) s")
 
 
 def check(folder: Path, truth_path: Path, last_path: Path) -> dict[str, object]:
@@ -45,6 +50,7 @@ def check(folder: Path, truth_path: Path, last_path: Path) -> dict[str, object]:
                     int(stream.attributes["n_lost"]),
                     truth[name],
                     truth[f"{name}_counting"],
+                    ticks_of(stream, before),
                 )
             )
             found["n_recorded"] += len(stamps_ns)  # type: ignore[operator]
@@ -56,6 +62,19 @@ def check(folder: Path, truth_path: Path, last_path: Path) -> dict[str, object]:
     shutil.rmtree(folder)
     truth_path.unlink()
     return {**found, "wrong": wrong}
+
+
+def ticks_of(stream: Stream, before: dict[str, int]) -> NDArray[np.int64] | None:
+    """Give the tick that each frame is for, that of the last one before included."""
+    rule = EVERY_SECONDS.fullmatch(str(stream.attributes.get("rule", "")))
+    if rule is None:
+        return None
+    sensor_ns = np.asarray(stream.column("sensor_ns"), dtype=np.int64)
+    grid_ns = before.setdefault("grid", int(sensor_ns[0]))
+    if "sensor" in before:
+        sensor_ns = np.concatenate(([before["sensor"]], sensor_ns))
+    before["sensor"] = int(sensor_ns[-1])
+    return np.rint((sensor_ns - grid_ns) / (float(rule[1]) * 1e9)).astype(np.int64)
 
 
 def _gaps(session: Session) -> list[Gap]:

@@ -57,6 +57,8 @@ def account(stream: RecordedStream) -> Account:
         wrong.append(f"{n_twice} rows are none of the chip's samples")
     told = counted_by_row(stream)
     steps, periods_ns = steps_in_periods(stream.counting_ns[places])
+    if stream.ticks is not None:
+        steps = np.diff(stream.ticks).astype(np.float64)
     n_missing = n_undecided = 0
     for row in sorted({*np.flatnonzero(steps > 1.5).tolist(), *told}):
         if not 0 <= row < len(steps):

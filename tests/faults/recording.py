@@ -48,6 +48,9 @@ class RecordedStream:
     ----------
     true_ns, counting_ns
         See `Hardware.truth`.
+    ticks
+        Of a camera that keeps a frame for each tick of a grid: the number of the tick that each row
+        is for; None where every sample is kept.
     """
 
     stamps_ns: Instants
@@ -56,6 +59,7 @@ class RecordedStream:
     n_lost: int
     true_ns: Instants
     counting_ns: Instants
+    ticks: Instants | None = None
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,19 @@ def test_every_second_keeps_the_frame_nearest_to_each_tick():
 def test_every_second_counts_only_ticks_without_a_frame_as_lost():
     rule = EverySeconds(1.0)
     kept_times(rule, [0], 100 * MS)
-    # The next tick is 1 s. A drop until 1.2 s only delays it; one until 3.4 s loses 1 s and 2 s.
+    # The next tick is 1 s. A drop until 1.2 s only delays it; one until 3.4 s loses 1 s and 2 s, as
+    # does one until 2.7 s, which is nearer to 3 s.
     assert rule.n_lost(1200 * MS, 3) == 0
+    assert rule.n_lost(2700 * MS, 23) == 2
     assert rule.n_lost(3400 * MS, 30) == 2
+    assert kept_times(rule, [2700 * MS, 2860 * MS, 2960 * MS, 3060 * MS], 100 * MS) == [2960 * MS]
+
+
+def test_every_second_keeps_every_frame_of_a_slower_camera_and_calls_none_lost():
+    rule = EverySeconds(1.0)
+    times_ns = [k * 2400 * MS for k in range(5)]
+    assert kept_times(rule, times_ns, 2400 * MS) == times_ns
+    assert rule.n_lost(5 * 2400 * MS, 0) == 0
 
 
 def test_on_change_ignores_noise_and_overall_brightness():

@@ -59,7 +59,11 @@ class EveryFrame:
 
 
 class EverySeconds:
-    """Keeps the frame nearest to each tick of a grid that begins with the first frame."""
+    """Keeps the frame nearest to each tick of a grid that begins with the first frame.
+
+    After a drop a tick is served by the first frame that comes, unless that one is nearer to a
+    later tick: then the tick has lost its picture.
+    """
 
     def __init__(self, interval_s: float) -> None:
         if interval_s <= 0:
@@ -68,21 +72,27 @@ class EverySeconds:
         self._next_tick_ns: int | None = None
 
     def wants(self, sensor_ns: int, frame_duration_ns: int) -> bool:
-        """Whether no later frame will be nearer to the next tick."""
-        return self._next_tick_ns is None or sensor_ns + frame_duration_ns // 2 > self._next_tick_ns
+        """Whether no later frame will be nearer to the tick that is due."""
+        return sensor_ns + frame_duration_ns // 2 > self._due_ns(sensor_ns)
 
     def keeps(self, sensor_ns: int, picture: NDArray[np.uint8]) -> bool:
-        """Keep it, and move on to the first tick that is still to come."""
-        tick_ns = sensor_ns if self._next_tick_ns is None else self._next_tick_ns
-        n_ticks = max(0, sensor_ns - tick_ns) // self.interval_ns + 1
-        self._next_tick_ns = tick_ns + n_ticks * self.interval_ns
+        """Keep it; the tick after the one that it serves is next."""
+        self._next_tick_ns = self._due_ns(sensor_ns) + self.interval_ns
         return True
 
     def n_lost(self, sensor_ns: int, n_dropped: int) -> int:
-        """Count the ticks that passed without a frame; the frame after a short drop serves one."""
-        if self._next_tick_ns is None:
+        """Count the ticks that passed without a frame."""
+        if self._next_tick_ns is None or not n_dropped:
             return 0
-        return max(0, sensor_ns - self._next_tick_ns) // self.interval_ns
+        return (self._due_ns(sensor_ns) - self._next_tick_ns) // self.interval_ns
+
+    def _due_ns(self, sensor_ns: int) -> int:
+        """Give the tick that a frame of this time is for, if it is kept."""
+        if self._next_tick_ns is None:
+            return sensor_ns
+        late_ns = max(0, sensor_ns - self._next_tick_ns)
+        n_lost = (late_ns + self.interval_ns // 2) // self.interval_ns
+        return self._next_tick_ns + n_lost * self.interval_ns
 
     def kept_rate_hz(self, frame_rate_hz: float) -> float:
         """One per interval, or all where the camera is slower."""
