@@ -8,7 +8,8 @@ import stat
 import sys
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ import zmq
 
 from wban_collect.clock import SystemClock, VirtualClock
 from wban_collect.control.keys import Keys
+from wban_collect.control.listener import Listener
 from wban_collect.control.messages import BacklogStatus, Status
 from wban_collect.errors import ConfigError, WbanError
+from wban_collect.live import outlet as outlet_module
 from wban_collect.live import publisher as publisher_module
 from wban_collect.live.messages import LiveMessage, LiveSample, MarkMessage, StatusMessage, decode
 from wban_collect.live.outlet import MOST_SUBSCRIPTIONS
@@ -397,6 +400,21 @@ def test_a_reader_that_subscribes_without_end_is_sent_away_and_others_come_back(
 
         step_until(published, has_come)
     assert isinstance(received[0], MarkMessage)
+
+
+def test_when_there_are_too_many_readers_all_are_sent_away_and_may_come_back(
+    published, caplog, monkeypatch
+):
+    published.close()
+    monkeypatch.setattr(outlet_module, "Listener", partial(Listener, limit=3))
+    published.open()
+    with watching(published, b"mark"), ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(reading(published.addresses[0], b"mark"))
+        step_until(published, lambda: "3 connections at a time" in caplog.text)
+    step_until(published, lambda: not published.is_watched)
+    with watching(published, b"mark") as reader:
+        assert isinstance(offered(published, reader, Mark(5, "coffee")), MarkMessage)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import zmq
 
 from wban_collect.control.admission import admit_only_known
-from wban_collect.control.endpoints import ipc_address, tcp_address
+from wban_collect.control.endpoints import ipc_address
 from wban_collect.control.keys import Keys
+from wban_collect.control.listener import Listener, listen_tcp
 from wban_collect.control.socket_file import SocketFile
 from wban_collect.errors import ConfigError
 
@@ -31,26 +34,42 @@ SUBSCRIBE, UNSUBSCRIBE = b"\x01", b"\x00"
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
+class Place(NamedTuple):
+    """Where connections come in: a socket that listens, its address, and what to do at the end."""
+
+    listening: socket.socket
+    address: str
+    leave: Callable[[], None]
+
+
 class Outlet:
     """A bound XPUB socket. It can be closed and opened again; honest readers then come back.
 
     Parameters
     ----------
-    bind
-        Binds a new socket, and returns its address and what undoes it.
+    occupy
+        Listens, at the address of the time before if there was one; may prepare the socket.
     """
 
     def __init__(
         self,
         context: Context,
-        bind: Callable[[zmq.Socket[bytes]], tuple[str, Callable[[], None]]],
+        occupy: Callable[[zmq.Socket[bytes], str], Place],
     ) -> None:
         self.address = ""
         self.socket: zmq.Socket[bytes] | None = None
         self._context = context
-        self._bind = bind
-        self._unbind: Callable[[], None] = _nothing
+        self._occupy = occupy
+        self._leave: Callable[[], None] = _nothing
+        self._listener: Listener | None = None
         self._prefixes: set[bytes] = set()
+
+    @property
+    def readable(self) -> tuple[zmq.Socket[bytes], ...]:
+        """What to wait for: requests of readers, and their coming and going; () where closed."""
+        if self.socket is None or self._listener is None:
+            return ()
+        return self.socket, self._listener.events
 
     @property
     def is_watched(self) -> bool:
@@ -59,29 +78,32 @@ class Outlet:
 
     def open(self) -> None:
         """Make the socket and bind it; raises `WbanError` if that cannot be."""
-        socket = self._context.socket(zmq.XPUB)
-        socket.linger = 0
-        socket.sndhwm = WAITING_MESSAGES
-        socket.maxmsgsize = LARGEST_SUBSCRIPTION_BYTES
+        publishing = self._context.socket(zmq.XPUB)
+        publishing.linger = 0
+        publishing.sndhwm = WAITING_MESSAGES
+        publishing.maxmsgsize = LARGEST_SUBSCRIPTION_BYTES
         try:
-            self.address, self._unbind = self._bind(socket)
+            listening, self.address, self._leave = self._occupy(publishing, self.address)
         except BaseException:
-            socket.close()
+            publishing.close()
             raise
-        self.socket = socket
+        self._listener = Listener(self._context, publishing, listening, self.address)
+        self.socket = publishing
 
     def close(self) -> None:
         """Send all readers away."""
         self._prefixes.clear()
-        if self.socket is not None:
-            self._unbind()
+        if self.socket is not None and self._listener is not None:
+            self._listener.close()
+            self._leave()
             self.socket.close()
-            self.socket = None
+            self.socket = self._listener = None
 
     def read_subscriptions(self) -> None:
-        """Take note of who wants what; close where it is more than a reader can need."""
-        if self.socket is None:
+        """Take note of who is there and wants what; close where that is more than readers need."""
+        if self.socket is None or self._listener is None:
             return
+        self._listener.count()
         for _ in range(MOST_REQUESTS_AT_ONCE):
             try:
                 request = self.socket.recv(zmq.NOBLOCK)
@@ -123,36 +145,31 @@ def file_outlet(context: Context, path: Path) -> Outlet:
     """Outlet at a socket file, which its group may read from."""
     file = SocketFile(path)
 
-    def bind(socket: zmq.Socket[bytes]) -> tuple[str, Callable[[], None]]:
-        address = ipc_address(path)
-        socket.setsockopt(zmq.USE_FD, file.listen())
-        socket.bind(address)
-        return address, file.close
+    def occupy(_publishing: zmq.Socket[bytes], _before: str) -> Place:
+        return Place(socket.socket(fileno=file.listen()), ipc_address(path), file.close)
 
-    return Outlet(context, bind)
+    return Outlet(context, occupy)
 
 
 def network_outlet(context: Context, wanted: str, keys: Keys) -> Outlet:
     """Outlet over TCP, for clients with a known key; needs an `Admission` in the context."""
-    address = tcp_address(wanted)
 
-    def bind(socket: zmq.Socket[bytes]) -> tuple[str, Callable[[], None]]:
+    def occupy(publishing: zmq.Socket[bytes], before: str) -> Place:
         try:
-            admit_only_known(socket, keys)
+            admit_only_known(publishing, keys)
         except ConfigError as error:
-            raise ConfigError(f"live data over TCP ({address}) need keys: {error}") from error
-        socket.ipv6 = "[" in address
+            raise ConfigError(f"live data over TCP ({wanted}) need keys: {error}") from error
         try:
-            socket.bind(outlet.address or address)
-        except zmq.ZMQError as error:
+            listening, address = listen_tcp(before or wanted)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
             raise ConfigError(
-                f"live data over TCP: {address}: {str(error).lower()}, expected an address of "
-                "this machine with a free port. Change [control] live_tcp."
+                f"live data over TCP: {wanted}: {reason}, expected an address of this machine with "
+                "a free port. Change [control] live_tcp."
             ) from error
-        return socket.getsockopt_string(zmq.LAST_ENDPOINT), _nothing
+        return Place(listening, address, _nothing)
 
-    outlet = Outlet(context, bind)
-    return outlet
+    return Outlet(context, occupy)
 
 
 def _nothing() -> None:

@@ -208,8 +208,8 @@ class Publisher:
         """Return after a period, earlier for a reader who comes."""
         poller = zmq.Poller()
         for outlet in self._outlets:
-            if outlet.socket is not None:
-                poller.register(outlet.socket, zmq.POLLIN)
+            for readable in outlet.readable:
+                poller.register(readable, zmq.POLLIN)
         if self._admission is not None:
             poller.register(self._admission.socket, zmq.POLLIN)
         if poller.sockets:
