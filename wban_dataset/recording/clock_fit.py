@@ -70,10 +70,12 @@ def fit_clock(evidence: Evidence) -> ClockFit:
     Raises
     ------
     ValueError
-        For evidence of kind "sensor", whose stamps need no fit.
+        For evidence of kind "sensor" or "given", whose stamps need no fit.
     """
-    if evidence.kind == "sensor":
-        raise ValueError("evidence of kind 'sensor' holds stamps; expected 'fifo' or 'ready'")
+    if evidence.kind in ("sensor", "given"):
+        raise ValueError(
+            f"evidence of kind {evidence.kind!r} holds stamps; expected 'fifo' or 'ready'"
+        )
     bounds = evidence.segment_bounds().tolist()
     segments = [_Bounds.of(evidence, *ends) for ends in itertools.pairwise(bounds)]
     windows = [_unbent(segment, _windows(segment)) for segment in segments]

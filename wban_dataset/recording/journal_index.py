@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from wban_dataset.recording.errors import JournalContentError
 from wban_dataset.recording.framing import Damage, Record, segment_paths
 from wban_dataset.recording.journal_reader import JournalReader
-from wban_dataset.recording.layout import BLOCK_COLUMNS, RESERVED_NAMES
+from wban_dataset.recording.layout import GIVEN_STAMPS, RESERVED_NAMES, block_columns
 from wban_dataset.recording.records import JournalItem, RecordError, decode
 from wban_dataset.recording.streams import (
     ClockAnchor,
@@ -132,7 +132,7 @@ class StreamIndex:
 
     @property
     def _declared(self) -> tuple[Any, ...]:
-        return BLOCK_COLUMNS[self.spec.kind]
+        return block_columns(self.spec.kind, self.spec.evidence)
 
     def accepts(self, block: SampleBlock) -> bool:
         """Whether a block is what its stream was declared to be."""
@@ -142,6 +142,7 @@ class StreamIndex:
             and data.dtype == self.dtype
             and len(data) > 0
             and all(column.shape == (len(data),) for column in block.columns.values())
+            and (self.spec.evidence != "given" or GIVEN_STAMPS in block.columns)
         )
 
     def add_block(self, block: SampleBlock, record: Record, *, damaged: bool) -> None:

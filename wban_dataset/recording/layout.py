@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wban_dataset.recording.streams import StreamKind, StreamSpec
+from wban_dataset.recording.streams import EvidenceKind, StreamKind, StreamSpec
 
 FILE_NAME = "session.h5"
 PARTIAL_NAME = "session.h5.part"
@@ -51,6 +51,9 @@ WARM_UP_NS = 240_000_000_000
 TEXT = "text"
 CHUNK_BYTES = 192 * 1024
 """Bytes of a chunk before compression; the format asks for 64 to 256 KiB."""
+
+GIVEN_STAMPS = "monotonic_ns"
+"""Column of a block whose stamps came with its samples: evidence of kind "given"."""
 
 EEPROM = "eeprom"
 """Calibration that has a dataset of its own; other arrays are attributes of the group."""
@@ -177,13 +180,12 @@ _INFRARED: tuple[Column, ...] = (
     *INFRARED_COLUMNS,
 )
 
-BLOCK_COLUMNS: Mapping[StreamKind, tuple[Column, ...]] = {
+_BLOCK_COLUMNS: Mapping[StreamKind, tuple[Column, ...]] = {
     "accel": (),
     "gyro": (),
     "thermal": tuple(c for c in _THERMAL if c.name == "subpage"),
     "infrared": INFRARED_COLUMNS,
 }
-"""Columns that blocks bring beside their counts."""
 
 _OF_KIND: Mapping[StreamKind, tuple[Column, ...]] = {
     "accel": _MOTION,
@@ -287,6 +289,12 @@ _SIGNAL_AXES: Mapping[StreamKind, tuple[str, ...]] = {
 def power_up_of(stream: str) -> str:
     """Attribute of a session: when a stream's device had power again, in a session before it."""
     return f"{stream}_power_up_ns"
+
+
+def block_columns(kind: StreamKind, evidence: EvidenceKind) -> tuple[Column, ...]:
+    """Columns that blocks bring beside their counts; stamps that were given are one of them."""
+    given = tuple(c for c in _stamps() if c.name == GIVEN_STAMPS) if evidence == "given" else ()
+    return (*given, *_BLOCK_COLUMNS[kind])
 
 
 def stream_columns(kind: StreamKind) -> tuple[Column, ...]:

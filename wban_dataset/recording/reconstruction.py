@@ -38,7 +38,10 @@ def stamp_inputs(stream: StreamIndex) -> StampInputs:
         {**layout.stream_attributes(spec), **spec.attributes},
         {name: stream.evidence(name) for name in stream.reads},
         stream.segment_of_read(),
-        {column.name: stream.column(column.name) for column in layout.BLOCK_COLUMNS[spec.kind]},
+        {
+            column.name: stream.column(column.name)
+            for column in layout.block_columns(spec.kind, spec.evidence)
+        },
         spec.sample_shape[0],
     )
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 StreamKind = Literal["accel", "gyro", "thermal", "infrared"]
-EvidenceKind = Literal["fifo", "ready", "sensor"]
+EvidenceKind = Literal["fifo", "ready", "sensor", "given"]
 AttributeValue = str | int | float | bool
 
 
@@ -83,6 +83,9 @@ class Read:
         n = 1. The hardware stamped the sample itself; `edge_ns` is that stamp, the block's columns
         hold what leads from it to the middle of the exposure, `read_start_ns` and `read_end_ns`
         bound the delivery.
+    ``given``
+        Imported: the stamps came with the samples and nothing is fitted. The block's column
+        ``monotonic_ns`` int64 holds them; the read spans from its first to its last.
 
     `chip_ticks` is the chip's own time of sample f+n-1 where the chip has a clock, otherwise 0.
     """
@@ -111,7 +114,8 @@ class SampleBlock:
     columns
         What else is known of each sample, (n, ...) each. Thermal: ``subpage`` uint8. Infrared:
         ``exposure_ns`` int64, ``gain`` float32, ``illuminated`` uint8, ``sensor_ns`` int64,
-        ``frame_duration_ns`` int64, ``stamp_unc_ns`` int32.
+        ``frame_duration_ns`` int64, ``stamp_unc_ns`` int32. Evidence of kind "given":
+        ``monotonic_ns`` int64.
     """
 
     stream: str
@@ -168,6 +172,7 @@ GAP_CAUSES: tuple[str, ...] = (
     "queue full",
     "journal damaged",
     "disk full",
+    "missing in the source",  # imported: the stamps jump, or values are not there
 )
 
 

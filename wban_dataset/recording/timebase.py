@@ -6,7 +6,8 @@ and `stamp`, the one way to it that sealing and `refit` share:
 - accelerometer and gyroscope: the instant at which the sample was latched. The filter's group delay
   is stored with the stream and not taken off;
 - thermal: the middle of the subpage's integration, half a fitted period before it was ready;
-- infrared: the middle row at the middle of its exposure.
+- infrared: the middle row at the middle of its exposure;
+- imported: as the source gave it; how uncertain, it does not say, so that 0 stands there.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class StampInputs:
     Attributes
     ----------
     columns
-        Infrared: ``sensor_ns``, ``exposure_ns`` int64 (n,), ``stamp_unc_ns`` int32 (n,).
+        Infrared: ``sensor_ns``, ``exposure_ns`` int64 (n,), ``stamp_unc_ns`` int32 (n,). Imported:
+        ``monotonic_ns`` int64 (n,).
     rows, line_time_ns
         Infrared: rows of the picture and the time from one row to the next, in the same rows.
     boottime_offset_ns
@@ -112,6 +114,8 @@ def stamped(inputs: StampInputs) -> StampedStream:
     evidence = inputs.evidence
     if evidence.kind == "sensor":
         return _stamped_by_sensor(inputs)
+    if evidence.kind == "given":
+        return _stamped_as_given(inputs)
     clock = fit_clock(evidence)
     midpoints = inputs.kind == "thermal"
     monotonic_ns, time_unc_ns = _all_stamps(clock, midpoints=midpoints)
@@ -131,7 +135,7 @@ def fit(evidence: Evidence) -> tuple[Ints, Uncertainties]:
     Raises
     ------
     ValueError
-        For evidence of kind "sensor", whose stamps need no fit.
+        For evidence of kind "sensor" or "given", whose stamps need no fit.
     """
     return _all_stamps(fit_clock(evidence), midpoints=False)
 
@@ -181,6 +185,15 @@ def _stamped_by_sensor(inputs: StampInputs) -> StampedStream:
         monotonic_ns,
         inputs.columns["stamp_unc_ns"].astype(np.int32),
         inputs.evidence.read_end_ns - monotonic_ns[newest_row],
+    )
+
+
+def _stamped_as_given(inputs: StampInputs) -> StampedStream:
+    monotonic_ns = _increasing(inputs.columns["monotonic_ns"].astype(np.int64))
+    return StampedStream(
+        monotonic_ns,
+        np.zeros(len(monotonic_ns), dtype=np.int32),
+        np.zeros(inputs.evidence.n_reads, dtype=np.int64),
     )
 
 

@@ -188,7 +188,7 @@ def store_stamp_inputs(store: Store, name: str) -> timebase.StampInputs:
     attributes: dict[str, Any] = store.stream_attributes(name)
     reads = store.reads(name)
     segments = made.unwrapped_segments(np.asarray(store.column(name, "segment")))
-    columns = layout.BLOCK_COLUMNS[attributes["kind"]]
+    columns = layout.block_columns(attributes["kind"], attributes["evidence"])
     return made.assembled_stamp_inputs(
         attributes,
         reads,
