@@ -11,6 +11,7 @@ simulation's truth and removed by a process of its own (`soak_check.py`) meanwhi
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
 import random
@@ -109,6 +110,7 @@ class Soak:
         command = [sys.executable, str(CHECK), str(folder), str(truth), str(self.out / "last.json")]
         self._child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # the truth's arrays, of an hour, are ours and not its
         self.rss_mb.append(_rss_mb())
         self.n_descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
         print(f"{len(self.rss_mb)} sessions, {self.rss_mb[-1]:.1f} MB", file=sys.stderr, flush=True)
