@@ -8,6 +8,8 @@ from importlib.metadata import version
 
 import click
 
+from wban_dataset.cli.hygiene import hygiene
+from wban_dataset.cli.labels import labels
 from wban_dataset.cli.session import inspect, plot
 from wban_dataset.cli.verify import verify
 from wban_dataset.errors import DatasetError
@@ -29,9 +31,8 @@ def cli() -> None:
     )
 
 
-cli.add_command(inspect)
-cli.add_command(verify)
-cli.add_command(plot)
+for command in (inspect, verify, plot, labels, hygiene):
+    cli.add_command(command)
 
 
 def main() -> None:
