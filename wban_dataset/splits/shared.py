@@ -1,0 +1,197 @@
+"""What two roles of a fold share: samples, time, sessions, subjects, dates, statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wban_dataset.splits.audited import AuditedDataset
+from wban_dataset.splits.findings import Finding, LeakKind
+from wban_dataset.splits.fold import Fold, Role
+from wban_dataset.splits.intervals import spans_on_one_axis, touched
+from wban_dataset.splits.options import Unit
+from wban_dataset.splits.units import named
+from wban_dataset.windows.window_table import NO_FRAME
+
+ROLE_PAIRS = (
+    (Role.TEST, Role.TRAIN),
+    (Role.TEST, Role.VALIDATION),
+    (Role.VALIDATION, Role.TRAIN),
+)
+"""The role that is compromised, and the one that it may share with."""
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SharedBetweenRoles:
+    """Looks for what is shared; prepared once, asked for each fold."""
+
+    audited: AuditedDataset
+
+    def findings(self, fold: Fold) -> Iterator[Finding]:
+        """All that the roles of a fold share."""
+        for roles in ROLE_PAIRS:
+            rows, others = fold.rows(roles[0]), fold.rows(roles[1])
+            if len(rows) and len(others):
+                yield from self._samples(fold, roles, rows, others)
+                yield from self._units(fold, roles, rows, others)
+                yield from self._purge(fold, roles, rows, others)
+        yield from self._statistics(fold)
+
+    def _samples(
+        self, fold: Fold, roles: tuple[Role, Role], rows: Ints, others: Ints
+    ) -> Iterator[Finding]:
+        if not self.audited.has_times:
+            yield from self._not_excluded(fold, roles, rows, others)
+            return
+        shared: dict[str, Mask] = {}
+        for what, (start, stop, apart) in self._spans.items():
+            if apart:  # sessions share none of these: only those with both roles are looked at
+                near, near_others = self._in_both(rows, others)
+            else:
+                near, near_others = np.ones(len(rows), np.bool_), others
+            mask = np.zeros(len(rows), np.bool_)
+            inside = rows[near]
+            mask[near] = touched(start[inside], stop[inside], start[near_others], stop[near_others])
+            if mask.any():
+                shared[what] = mask
+        if shared:
+            leaking = rows[np.logical_or.reduce(list(shared.values()))]
+            partners = self._partners(leaking, others)
+            detail = f"they have {named(list(shared))} in common"
+            yield Finding(fold.name, LeakKind.SAMPLE, roles, leaking, partners, detail)
+
+    def _not_excluded(
+        self, fold: Fold, roles: tuple[Role, Role], rows: Ints, others: Ints
+    ) -> Iterator[Finding]:
+        """Ready windows of one person may overlap, and nothing tells whether they do."""
+        whose = self._subjects[self._sessions]
+        leaking = rows[np.isin(whose[rows], whose[others])]
+        if len(leaking):
+            detail = "they are of the same people, and without times an overlap is not excluded"
+            yield Finding(
+                fold.name, LeakKind.SAMPLE, roles, leaking, self._numbers(leaking), detail
+            )
+
+    def _units(
+        self, fold: Fold, roles: tuple[Role, Role], rows: Ints, others: Ints
+    ) -> Iterator[Finding]:
+        for kind, unit_of_session, names in self._demanded:
+            unit = unit_of_session[self._sessions]
+            mask = np.isin(unit[rows], unit[others])
+            if mask.any():
+                leaking = rows[mask]
+                codes: list[int] = np.unique(unit[leaking]).tolist()
+                found = [names[code] or "unknown" for code in codes]
+                yield Finding(fold.name, kind, roles, leaking, self._numbers(leaking), named(found))
+
+    def _purge(
+        self, fold: Fold, roles: tuple[Role, Role], rows: Ints, others: Ints
+    ) -> Iterator[Finding]:
+        gap_ns = self.audited.purge_ns
+        if not gap_ns or not self.audited.has_times:
+            return
+        start, stop = self._axis
+        mask = touched(start[rows] - gap_ns, stop[rows] + gap_ns, start[others], stop[others])
+        if mask.any():
+            leaking = rows[mask]
+            detail = f"nearer than {gap_ns / 1e9:g} s"
+            yield Finding(fold.name, LeakKind.PURGE, roles, leaking, self._numbers(leaking), detail)
+
+    def _statistics(self, fold: Fold) -> Iterator[Finding]:
+        fitted = self.audited.statistics.get(fold.name)
+        if fitted is None:
+            return
+        fitted = np.unique(fitted)
+        outside = fitted[fold.role[fitted] != Role.TRAIN]
+        for role in (Role.TEST, Role.VALIDATION, Role.UNUSED):
+            leaking = outside[fold.role[outside] == role]
+            if len(leaking):
+                yield Finding(
+                    fold.name,
+                    LeakKind.STATISTIC,
+                    (role, Role.TRAIN),
+                    leaking,
+                    self._numbers(leaking),
+                    f"{len(leaking)} of the {len(fitted)} windows fitted on do not train",
+                )
+
+    @cached_property
+    def _sessions(self) -> Ints:
+        return self.audited.windows.session.astype(np.int64)
+
+    @cached_property
+    def _subjects(self) -> Ints:
+        """Code of the subject of each session."""
+        return _codes([session.subject for session in self.audited.sessions])[0]
+
+    @cached_property
+    def _axis(self) -> tuple[Ints, Ints]:
+        return spans_on_one_axis(self.audited.windows, 2 * self.audited.purge_ns)
+
+    @cached_property
+    def _demanded(self) -> list[tuple[LeakKind, Ints, list[str]]]:
+        """What must differ: kind of leak, code of each session, name of each code."""
+        sessions, unit = self.audited.sessions, self.audited.unit
+        ids = [session.session_id for session in sessions]
+        demanded = [(LeakKind.SESSION, *_codes(ids))]
+        if unit in (Unit.SUBJECT, Unit.WINDOW):
+            demanded.append((LeakKind.SUBJECT, *_codes([s.subject for s in sessions])))
+        if unit is Unit.DATE:
+            demanded.append((LeakKind.DATE, *_codes([s.date for s in sessions])))
+        return demanded
+
+    @cached_property
+    def _spans(self) -> dict[str, tuple[Ints, Ints, bool]]:
+        """What windows cover, by what it is: spans, and whether those of two sessions differ.
+
+        That they do is looked at here and not taken for granted.
+        """
+        windows = self.audited.windows
+        spans = {"time": (*self._axis, True)}
+        for stream, first in windows.first_row.items():
+            last = windows.last_row[stream]
+            spans[f"rows of {stream}"] = (first, last, _apart(self._sessions, first, last))
+        for stream, frame in windows.frame.items():
+            last = np.where(frame == NO_FRAME, frame, frame + 1)
+            spans[f"frames of {stream}"] = (frame, last, _apart(self._sessions, frame, last))
+        return spans
+
+    def _in_both(self, rows: Ints, others: Ints) -> tuple[Mask, Ints]:
+        """Tell which rows are of sessions that the others have too, and give those others."""
+        of_rows, of_others = self._sessions[rows], self._sessions[others]
+        return np.isin(of_rows, of_others), others[np.isin(of_others, of_rows)]
+
+    def _partners(self, leaking: Ints, others: Ints) -> tuple[int, ...]:
+        both = np.intersect1d(self._sessions[leaking], self._sessions[others])
+        return self._numbers(leaking) if not len(both) else tuple(both.tolist())
+
+    def _numbers(self, rows: Ints) -> tuple[int, ...]:
+        return tuple(np.unique(self._sessions[rows]).tolist())
+
+
+def _codes(names: list[str]) -> tuple[Ints, list[str]]:
+    """Give equal names equal numbers."""
+    known = sorted(set(names))
+    place = {name: i for i, name in enumerate(known)}
+    return np.array([place[name] for name in names], dtype=np.int64), known
+
+
+def _apart(session: Ints, first: Ints, last: Ints) -> bool:
+    """Whether the spans of different sessions have nothing in common."""
+    there = last > first
+    session, first, last = session[there], first[there], last[there]
+    order = np.argsort(first, kind="stable")
+    session, first, last = session[order], first[order], last[order]
+    # Where the session changes along the rows, all that came before must have ended; and each
+    # session must be met once only.
+    changes = np.flatnonzero(np.diff(session)) + 1
+    reached = np.maximum.accumulate(last)
+    once = len(changes) + 1 == len(np.unique(session)) if len(session) else True
+    return bool(once and (reached[changes - 1] <= first[changes]).all())
