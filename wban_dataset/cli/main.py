@@ -8,8 +8,12 @@ from importlib.metadata import version
 
 import click
 
+from wban_dataset.cli.audit import audit, leak_meter
+from wban_dataset.cli.exports import export
 from wban_dataset.cli.hygiene import hygiene
 from wban_dataset.cli.labels import labels
+from wban_dataset.cli.privacy import forget, pseudonymise
+from wban_dataset.cli.pull import pull
 from wban_dataset.cli.session import inspect, plot
 from wban_dataset.cli.verify import verify
 from wban_dataset.errors import DatasetError
@@ -31,7 +35,12 @@ def cli() -> None:
     )
 
 
-for command in (inspect, verify, plot, labels, hygiene):
+COMMANDS = (
+    *(inspect, verify, plot, labels, hygiene),
+    *(audit, leak_meter),
+    *(export, pull, pseudonymise, forget),
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 
