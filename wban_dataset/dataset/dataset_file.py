@@ -1,0 +1,154 @@
+# pyright: basic, reportIndexIssue=false, reportAttributeAccessIssue=false
+# pyright: reportReturnType=false, reportArgumentType=false
+# h5py's types are incomplete: whatever stands in a file is a Group | Dataset | Datatype.
+"""Writing ``dataset.h5``, one stream after the other, a few MB at a time.
+
+Nothing is compressed and every column lies in one piece: sessions are kept compressed anyway, and a
+dataset is read again and again, window by window. The bytes depend on the content alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from wban_dataset.dataset import layout
+from wban_dataset.session_info import SessionInfo
+from wban_dataset.splits.fold import Fold
+from wban_dataset.windows.window_table import BY_STREAM, PLAIN_COLUMNS, WindowTable
+
+Block = tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int32]]
+"""Some rows of a stream, their stamps, and the numbers of their segments."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamContent:
+    """One stream of all sessions.
+
+    Attributes
+    ----------
+    offset
+        Rows of session i are offset[i] to offset[i + 1], int64 (s + 1,).
+    devices, scale_factors, full_scales
+        By session; "" and 0 where it has no such stream.
+    blocks
+        Gives all rows in order.
+    """
+
+    name: str
+    kind: str
+    units: str
+    sampling_rate_hz: float
+    placement: str
+    dtype: np.dtype[Any]
+    sample_shape: tuple[int, ...]
+    offset: NDArray[np.int64]
+    devices: Sequence[str]
+    scale_factors: Sequence[float]
+    full_scales: Sequence[float]
+    blocks: Callable[[], Iterator[Block]]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetContent:
+    """Everything in ``dataset.h5``; `attributes` are those of its root."""
+
+    attributes: Mapping[str, Any]
+    classes: Sequence[str]
+    sessions: Sequence[SessionInfo]
+    streams: Sequence[StreamContent]
+    windows: WindowTable
+    folds: Sequence[Fold]
+
+
+def write_dataset_file(path: Path, content: DatasetContent) -> None:
+    """Write a new file; see docs/dataset-file.md.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
+    """
+    with h5py.File(path, "w", libver=("earliest", "v110")) as file:
+        for name, value in content.attributes.items():
+            file.attrs[name] = value
+        _write_texts(file, "classes/name", content.classes)
+        _write_sessions(file.create_group("sessions"), content.sessions)
+        streams = file.create_group("streams")
+        for stream in content.streams:
+            _write_stream(streams.create_group(stream.name), stream)
+        _write_windows(file.create_group("windows"), content.windows)
+        _write_folds(file.create_group("folds"), content.folds, len(content.windows))
+
+
+def _write_sessions(group: h5py.Group, sessions: Sequence[SessionInfo]) -> None:
+    for name in layout.SESSION_TEXTS:
+        _write_texts(group, name, [getattr(info, name) for info in sessions])
+    _write(group, "duration_ns", np.array([info.duration_ns for info in sessions], dtype="<i8"))
+
+
+def _write_stream(group: h5py.Group, stream: StreamContent) -> None:
+    group.attrs["kind"] = stream.kind
+    group.attrs["units"] = stream.units
+    group.attrs["sampling_rate_hz"] = float(stream.sampling_rate_hz)
+    group.attrs["placement"] = stream.placement
+    if stream.kind in layout.PICTURE_KINDS:
+        group.attrs["height"], group.attrs["width"] = stream.sample_shape
+    else:
+        group.attrs["n_channels"] = stream.sample_shape[0]
+    n_rows = int(stream.offset[-1])
+    data = group.create_dataset(
+        "data", (n_rows, *stream.sample_shape), dtype=stream.dtype, track_times=False
+    )
+    data.attrs["units"] = stream.units
+    if stream.kind == "thermal":
+        data.attrs["scale_factor"] = layout.TEMPERATURE_SCALE_C
+        data.attrs["_FillValue"] = np.int16(layout.TEMPERATURE_FILL)
+    stamps = group.create_dataset("monotonic_ns", (n_rows,), dtype="<i8", track_times=False)
+    segment = group.create_dataset("segment", (n_rows,), dtype="<i4", track_times=False)
+    done = 0
+    for rows, stamps_ns, numbers in stream.blocks():
+        data[done : done + len(rows)] = rows
+        stamps[done : done + len(rows)] = stamps_ns
+        segment[done : done + len(rows)] = numbers
+        done += len(rows)
+    if done != n_rows:
+        raise ValueError(f"stream {stream.name}: {done} rows were written, expected {n_rows}")
+    _write(group, "offset", stream.offset.astype("<i8"))
+    _write_texts(group, "device", stream.devices)
+    _write(group, "scale_factor", np.array(stream.scale_factors, dtype="<f8"))
+    _write(group, "range", np.array(stream.full_scales, dtype="<f8"))
+
+
+def _write_windows(group: h5py.Group, windows: WindowTable) -> None:
+    for name in PLAIN_COLUMNS:
+        _write(group, name, getattr(windows, name))
+    for column in BY_STREAM:
+        for stream, values in sorted(getattr(windows, column).items()):
+            _write(group, f"{stream}_{column}", values)
+
+
+def _write_folds(group: h5py.Group, folds: Sequence[Fold], n_windows: int) -> None:
+    _write_texts(group, "name", [fold.name for fold in folds])
+    role = group.create_dataset("role", (len(folds), n_windows), dtype="|u1", track_times=False)
+    for number, fold in enumerate(folds):
+        role[number] = fold.role
+
+
+def _write(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    group.create_dataset(name, data=little, track_times=False)
+
+
+def _write_texts(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
+    dataset = group.create_dataset(
+        name, (len(texts),), dtype=h5py.string_dtype(), track_times=False
+    )
+    if texts:
+        dataset[...] = np.array(list(texts), dtype=object)
