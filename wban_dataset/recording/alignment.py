@@ -262,8 +262,10 @@ def _ends(signal: Signal) -> tuple[int, int]:
 
 
 def _first_after(signal: Signal, time_ns: int) -> int:
-    """Index of the first sample after `time_ns`, found by halving."""
-    low, high = 0, signal.n_samples
+    """Index of the first sample after `time_ns`, which often is among the first, by halving."""
+    low, high = 0, min(1, signal.n_samples)
+    while high < signal.n_samples and int(signal.read(high, high + 1).times_ns[0]) <= time_ns:
+        low, high = high + 1, min(2 * high, signal.n_samples)
     while low < high:
         middle = (low + high) // 2
         if int(signal.read(middle, middle + 1).times_ns[0]) > time_ns:

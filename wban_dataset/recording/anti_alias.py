@@ -72,8 +72,10 @@ class LowPass:
         return result
 
     def _filtered(self, values: Floats, left: Ints, part: Floats, half_widths: Floats) -> Floats:
-        weights = self._weights(self._taps - part[:, None], half_widths[:, None])
-        weights /= weights.sum(axis=1, keepdims=True)
+        # Where both grids are even, a few kernels serve all places.
+        kernels, kernel = np.unique(part + 1j * half_widths, return_inverse=True)
+        weights = self._weights(self._taps - kernels.real[:, None], kernels.imag[:, None])
+        weights = (weights / weights.sum(axis=1, keepdims=True))[kernel]
         places = left[:, None] + self._taps
         np.clip(places, 0, len(values) - 1, out=places)  # beyond, the weight is 0
         columns = [(weights * values[:, c][places]).sum(axis=1) for c in range(values.shape[1])]

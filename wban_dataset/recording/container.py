@@ -135,6 +135,9 @@ class ContainerWriter:
         )
         self._gzip_level = gzip_level
         self._digests: dict[str, ContentDigest] = {}
+        # Looking one up by its path costs as much as creating it. What is filled is let go of,
+        # and its cache of chunks with it.
+        self._unfilled: dict[str, h5py.Dataset] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -145,6 +148,7 @@ class ContainerWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._unfilled.clear()
         self._file.close()
 
     @property
@@ -154,9 +158,9 @@ class ContainerWriter:
 
     def set_attributes(self, group: str, attributes: Mapping[str, Any]) -> None:
         """Set attributes of a group; "" is the root."""
-        target = self._file[group or "/"]
+        target = self._file[group or "/"].attrs
         for name, value in attributes.items():
-            target.attrs[name] = value
+            target[name] = value
 
     def content_digest(self) -> str:
         """SHA-256 over the digests of all datasets and all attributes so far."""
@@ -179,15 +183,19 @@ class ContainerWriter:
             Of each column, by name.
         """
         created = self._file.create_group(group)
+        scales: dict[str, h5py.Dataset] = {}
         for column in sorted(columns, key=lambda column: not column.is_scale):
             dataset = self._create_dataset(created, column, shapes[column.name])
-            for axis, scale in enumerate(column.axes):
-                if column.is_scale:
-                    dataset.make_scale(column.name)
-                else:
-                    dataset.dims[axis].attach_scale(created[scale])
+            self._unfilled[f"{group}/{column.name}"] = dataset
+            if column.is_scale:
+                scales[column.name] = dataset
+                dataset.make_scale(column.name)
+            else:
+                for axis, scale in enumerate(column.axes):
+                    h5py.h5ds.attach_scale(dataset.id, scales[scale].id, axis)
+            attributes_of_column = dataset.attrs
             for name, value in column.attributes.items():
-                dataset.attrs[name] = value
+                attributes_of_column[name] = value
         self.set_attributes(group, attributes)
 
     def write(self, path: str, values: NDArray[Any] | Sequence[str]) -> None:
@@ -199,8 +207,9 @@ class ContainerWriter:
             return
         digest = self._digests[path] = ContentDigest()
         digest.update(values)
+        dataset = self._unfilled.pop(path)
         if values:
-            self._file[path][...] = np.array(list(values), dtype=object)
+            dataset[...] = np.array(list(values), dtype=object)
 
     def write_scalar_text(self, name: str, text: str) -> None:
         """Create a dataset at the root that holds one string."""
@@ -210,7 +219,7 @@ class ContainerWriter:
 
     def rows(self, path: str) -> RowWriter:
         """Fill a dataset, ``group/column``, piece by piece."""
-        dataset = self._file[path]
+        dataset = self._unfilled.pop(path)
         is_picture = dataset.dtype == np.uint8 and dataset.ndim == 3 and dataset.chunks is not None
         fast = is_picture and self._gzip_level == FAST_LEVEL
         writer = PictureWriter(dataset) if fast else RowWriter(dataset)
@@ -254,6 +263,8 @@ def stored_rows(dataset: h5py.Dataset) -> Iterator[NDArray[Any] | list[str]]:
     """All rows of a dataset, in pieces of a few MB; a scalar string is one row."""
     if dataset.shape == ():
         yield [dataset.asstr()[()]]
+    elif dataset.shape[0] == 0:
+        return
     elif h5py.check_string_dtype(dataset.dtype) is not None:
         yield list(dataset.asstr()[:])
     else:
@@ -272,16 +283,21 @@ def stored_digest(dataset: h5py.Dataset) -> ContentDigest:
     return digest
 
 
-def dataset_paths(file: h5py.File) -> list[str]:
-    """Every dataset of a file, from the root without a leading slash, sorted."""
-    found: list[str] = []
+def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """Every dataset of a file by its path from the root without a leading slash, sorted."""
+    found: dict[str, h5py.Dataset] = {}
 
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
-            found.append(name)
+            found[name] = item
 
     file.visititems(visit)
-    return sorted(found)
+    return dict(sorted(found.items()))
+
+
+def dataset_paths(file: h5py.File) -> list[str]:
+    """Path of every dataset of a file, from the root without a leading slash, sorted."""
+    return list(datasets(file))
 
 
 def content_digest(file: h5py.File, digests: Mapping[str, str]) -> str:
@@ -293,16 +309,21 @@ def content_digest(file: h5py.File, digests: Mapping[str, str]) -> str:
     for name in sorted(digests):
         whole.update(f"{name} {digests[name]}\n".encode())
 
+    told: dict[str, bytes] = {}
+
     def visit(name: str, item: Any) -> None:
-        for key in sorted(item.attrs):
-            if key not in _SCALE_ATTRIBUTES and key != CONTENT_DIGEST:
-                whole.update(f"{name}@{key}={attribute_text(item.attrs[key])}\n".encode())
+        attributes = item.attrs
+        lines = [
+            f"{name}@{key}={attribute_text(attributes[key])}\n"
+            for key in sorted(attributes)
+            if key not in _SCALE_ATTRIBUTES and key != CONTENT_DIGEST
+        ]
+        told[name] = "".join(lines).encode()
 
     visit("", file)
-    names: list[str] = []
-    file.visit(names.append)
-    for name in sorted(names):
-        visit(name, file[name])
+    file.visititems(visit)
+    for name in sorted(told):
+        whole.update(told[name])
     return whole.hexdigest()
 
 

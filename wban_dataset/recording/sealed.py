@@ -41,6 +41,8 @@ class SealedStore:
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
         self.file = file
+        # Open datasets keep their last chunks decompressed.
+        self._by_rows: dict[tuple[str, str], h5py.Dataset] = {}
 
     @classmethod
     def open(cls, path: Path) -> SealedStore:
@@ -121,7 +123,13 @@ class SealedStore:
 
     def rows(self, stream: str, name: str, start: int, stop: int) -> NDArray[Any]:
         """Give rows [start, stop) of a column."""
-        return self._read(lambda: self.file[stream][name][max(0, start) : stop])
+
+        def found() -> NDArray[Any]:
+            if (stream, name) not in self._by_rows:
+                self._by_rows[stream, name] = self.file[stream][name]
+            return self._by_rows[stream, name][max(0, start) : stop]
+
+        return self._read(found)
 
     def table(self, name: str) -> Table:
         """Give one of `layout.TABLES`, or ``aligned`` or ``provenance``."""
@@ -136,6 +144,7 @@ class SealedStore:
 
     def close(self) -> None:
         """Close the file."""
+        self._by_rows.clear()
         self.file.close()
 
     def _read(self, action: Callable[[], T]) -> T:
@@ -158,7 +167,8 @@ def readable(path: Path) -> Iterator[None]:
 def attributes_of(item: Any) -> dict[str, Any]:
     """Attributes as Python's own values, without those of HDF5's dimension scales."""
     hidden = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}
-    return {name: _plain(item.attrs[name]) for name in item.attrs if name not in hidden}
+    attributes = item.attrs
+    return {name: _plain(attributes[name]) for name in attributes if name not in hidden}
 
 
 def values_of(dataset: Any) -> Values:

@@ -19,6 +19,7 @@ from wban_dataset.recording.container import (
     ContentDigest,
     content_digest,
     dataset_paths,
+    datasets,
     stored_digest,
 )
 from wban_dataset.recording.errors import SealingError, SessionError
@@ -83,12 +84,12 @@ def compare(path: Path, digests: Mapping[str, ContentDigest]) -> None:
     """
     try:
         with h5py.File(path, "r") as file:
-            found = dataset_paths(file)
-            if found != sorted(digests):
+            found = datasets(file)
+            if list(found) != sorted(digests):
                 differing = sorted(set(found) ^ set(digests))
                 raise _differs(path, f"dataset {differing[0]} is missing or unexpected")
-            for name in found:
-                stored = stored_digest(file[name])
+            for name, dataset in found.items():
+                stored = stored_digest(dataset)
                 if stored.n_rows != digests[name].n_rows:
                     raise _differs(path, f"dataset {name} has {stored.n_rows} rows")
                 if stored.hexdigest() != digests[name].hexdigest():
