@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wban_collect.config import Config
+from wban_collect.errors import ConfigError
 
 BITS_PER_SAMPLE = {
     # 12 bytes of FIFO in long bursts; a look at the level every so often.
@@ -44,6 +45,25 @@ def bus_load(config: Config, bus: int, scl_hz: float) -> float:
             n_bits += thermal.refresh_hz * BITS_PER_SUBPAGE
             n_transactions += thermal.refresh_hz * TRANSACTIONS_PER_SUBPAGE
     return n_bits / scl_hz + n_transactions * SOFTWARE_S
+
+
+def refuse_overload(config: Config) -> None:
+    """Refuse what no bus can do, before anything is recorded.
+
+    Raises
+    ------
+    ConfigError
+        If the chips of a bus want more than all of its time.
+    """
+    hz = config.simulation.bus_hz
+    for number in buses(config):
+        load = bus_load(config, number, hz)
+        if load > 1:
+            raise ConfigError(
+                f"bus {number}: its chips want {load:.0%} of its time at {hz / 1e3:.0f} kHz, "
+                f"expected at most {BUSY:.0%}. Lower sampling_rate_hz or refresh_hz, move a chip "
+                "to another bus, or, where the bus is faster, say so with simulation.bus_hz."
+            )
 
 
 def buses(config: Config) -> list[int]:

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: 30s, 5min, 1.5h."""
+"""Lengths of time as people write and read them: 30s, 5min, 1.5h; 1 h 23 min."""
 
 from __future__ import annotations
 
@@ -34,3 +34,22 @@ def parse_duration(text: str) -> int:
             "30s, 5min or 1.5h"
         )
     return int(nanoseconds)
+
+
+def span(duration_s: float) -> str:
+    """Say a length of time in its two largest units: ``1 h 23 min``."""
+    minutes, seconds = divmod(max(int(duration_s), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    return " ".join(f"{number} {unit}" for number, unit in parts[:2])
+
+
+def room_text(hours_left: float, bytes_per_hour: float) -> str:
+    """Say how long the disk lasts, in the same words wherever it is said."""
+    return (
+        f"enough for at least {span(hours_left * 3600)} at {bytes_per_hour / 1e6:.1f} MB an hour, "
+        "copies made while sealing counted in"
+    )

@@ -41,6 +41,7 @@ from wban_dataset.recording.streams import (
     SessionHeader,
     StreamSpec,
 )
+from wban_dataset.recording.wording import check_printable
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,17 @@ class Recorder:
                     self._observe(label)
 
     def mark(self, text: str) -> None:
-        """Remark on this instant; from any thread."""
+        """Remark on this instant; from any thread.
+
+        Raises
+        ------
+        WbanError
+            If there is a control character in it: it would go to every terminal that shows it.
+        """
+        try:
+            check_printable(text, "remark")
+        except ValueError as error:
+            raise WbanError(f"{error}.") from error
         self._observe(Mark(self._parts.clock.monotonic_ns(), text))
 
     def vitals(self) -> Vitals:
@@ -405,6 +416,9 @@ class Recorder:
     def _close_session(self, session: OpenSession) -> Path:
         """Write the end record; a full disk gets the reservation's margin for it."""
         end = SessionEnd(self._parts.clock.monotonic_ns(), self._stop_reason or "failed", {})
+        with self._label_lock:
+            if self._label is not None:  # who watches is told; the file ends it with the session
+                self._audience.output(replace(self._label, stop_ns=end.monotonic_ns))
         try:
             session.reservation.give_margin()
             self.storage.close([self._parts.read_anchor(), end])

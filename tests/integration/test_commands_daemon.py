@@ -86,7 +86,7 @@ def daemon(own_folder):
 def test_status_is_a_page_for_people_and_one_object_for_programs(daemon):
     shown = collect("status")
     assert (shown.code, shown.err) == (0, "")
-    assert "12.3 GB free in /sessions, enough for 1 d 21 h" in shown.out
+    assert "12.3 GB free in /sessions, enough for at least 1 d 21 h" in shown.out
     told = collect("status", "--json")
     assert told.code == 0
     status = json.loads(told.out)
@@ -152,6 +152,11 @@ def test_unusable_values_are_refused_before_anybody_is_asked(daemon, words, said
     assert done.code == 2
     assert said in done.error
     assert daemon.heard() == []
+
+
+def test_a_stop_before_anything_was_recorded_says_so(own_folder):
+    with serving(own_folder / "control.sock", lambda _: Reply()):
+        assert collect("stop").out == "stopped; nothing was recorded\n"
 
 
 def test_sessions_are_a_table_or_a_line_of_json_each(daemon):
@@ -227,8 +232,6 @@ def test_a_start_that_fails_names_what_is_missing(own_folder, error, code):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--activity", "eating"), "--subject is missing"),
-        (("--subject", "S01"), "--activity is missing"),
         (("--subject", "../x", "--activity", "eating"), "'../x'"),
         (("--subject", "S01", "--activity", ""), "not a usable name"),
         ((*WHO, "--simulate", "--host", "tcp://pi:7711"), "leave out one of them"),

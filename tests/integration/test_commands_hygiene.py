@@ -57,7 +57,7 @@ def test_it_says_what_is_wrong_and_changes_nothing(session):
     told = run(session)
     assert "mg from 1 g, " in told
     assert "whether it was worn is not known" in told
-    assert "1 of 18000 samples clipped (0.01%), in 1 spans; the range ends at 163.8" in told
+    assert "1 of 18000 samples clipped (0.01%), in 1 span; the range ends at 163.8" in told
     assert {path.name: path.read_bytes() for path in session.iterdir()} == before
 
 

@@ -120,7 +120,7 @@ def test_an_unchanged_round_trip_changes_nothing(session, tmp_path, name):
     before, table, file = said(session), (session / "labels.csv").read_bytes(), digest(session)
     out = tmp_path / f"labels{ENDINGS[name]}"
     assert "4 labels by 3 annotators" in run("export", session, "--to", name, "-o", out)
-    assert "4 labels as they were, 0 removed, 0 added" in run("import", session, out)
+    assert "4 labels as before, 0 removed, 0 added" in run("import", session, out)
     assert said(session) == before
     assert (session / "labels.csv").read_bytes() == table
     assert digest(session) == file
@@ -157,7 +157,7 @@ def test_a_border_moved_in_elan_comes_back_and_the_rest_stays_exact(session, tmp
     assert moved != out.read_text("utf-8")
     out.write_text(moved, "utf-8")
     told = run("import", session, out)
-    assert "0 labels as they were, 2 removed, 2 added" in told
+    assert "0 labels as before, 2 removed, 2 added" in told
     eating, walking = counted(session)
     with Session.open(session) as found:
         origin_ns = span_ns(found)[0]
@@ -172,7 +172,7 @@ def test_a_label_removed_elsewhere_is_erased_here(session, tmp_path):
     run("export", session, "--to", "events", "-o", out)
     lines = out.read_text("utf-8").splitlines(keepends=True)
     out.write_text("".join(lines[:2]), "utf-8")
-    assert "1 labels as they were, 1 removed, 0 added" in run("import", session, out)
+    assert "1 label as before, 1 removed, 0 added" in run("import", session, out)
     with Session.open(session) as found:
         assert [x.label for x in found.labels] == ["eating"]
         assert len(timeline_of(found, ["eating", "walking"])) == 1
@@ -184,7 +184,7 @@ def test_another_annotator_is_added_beside(session, tmp_path):
     out = tmp_path / "labels.tsv"
     out.write_text("onset\tduration\ttrial_type\n1\t2\tspeaking\n", "utf-8")
     told = run("import", session, out, "--annotator", "anna")
-    assert "0 labels as they were, 0 removed, 1 added" in told
+    assert "0 labels as before, 0 removed, 1 added" in told
     assert [x.label for x in said(session)["Zoë"]] == ["eating", "walking"]
     assert [x.label for x in counted(session)] == ["eating", "speaking", "eating", "walking"]
 
@@ -306,7 +306,7 @@ def test_proposals_move_a_late_key_press_and_are_accepted_by_a_person(session):
     assert [x.source for x in counted(session)] == ["live", "live"]  # nothing counts yet
     assert "confidence 0.3" in run("show", session, "--proposals")
 
-    assert "1 accepted, 1 proposals left" in run(
+    assert "1 accepted, 1 proposal left" in run(
         "accept", session, "--annotator", "anna", "--only", "2"
     )
     assert said(session)["anna"] == [

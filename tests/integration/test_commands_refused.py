@@ -114,6 +114,7 @@ def test_an_output_folder_that_is_a_file_is_refused_and_kept(tmp_path):
     study = collect("simulate-study", "--subjects", 1, "--minutes", 0.2, "--out", taken)
     assert study.code == 1
     assert f"output folder {taken}" in study.error
+    assert study.err.startswith("Error: ")  # no empty line before it
     assert taken.read_text() == "precious"
 
 

@@ -73,7 +73,7 @@ def test_a_recording_becomes_a_session_like_any_other(tmp_path: Path):
     source = write(tmp_path / "in", S1__walk=text(start=7_000))
     outcome = imported(source, tmp_path / "out", *OPTIONS, "--source", "mine")
     assert outcome.code == 0, outcome.err
-    assert "1 sessions of 1 people" in outcome.out
+    assert "1 session of 1 person" in outcome.out
     assert "400 samples, 2 labels" in outcome.out
     with Session.open(tmp_path / "out" / "mine_walk_S1") as session:
         assert (session.subject, session.start_utc, session.activity) == ("S1", "", "mixed")

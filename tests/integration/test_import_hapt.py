@@ -41,7 +41,7 @@ def unpacked(tmp_path: Path) -> Path:
 def test_a_recording_keeps_every_count_and_label(tmp_path: Path, rows: dict[str, np.ndarray]):
     outcome = dataset("import", "hapt", HAPT, "--out", tmp_path)
     assert outcome.code == 0, outcome.err
-    assert "1 sessions of 1 people; 0.08 h, 30,076 samples, 20 labels" in outcome.out
+    assert "1 session of 1 person; 0.08 h, 30,076 samples, 20 labels" in outcome.out
     assert outcome.err == ""
     with Session.open(tmp_path / NAME) as session:
         assert (session.subject, session.start_utc) == ("user05", "")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import zmq
 
 from tests.unit.control_rig import GUARD_S, Script, ask, serving
+from wban_collect.control import admission
 from wban_collect.control.client import Daemon
 from wban_collect.control.connection_events import receive_event
 from wban_collect.control.keys import Keys
@@ -108,6 +111,21 @@ def test_a_client_is_admitted_and_revoked_while_the_daemon_runs(network, keys, t
     with pytest.raises(DaemonUnreachableError, match="does not admit this client's key"):
         ask_tcp(network, tmp_path / "new")
     assert ask_tcp(network, tmp_path / "known").exit_code == 0
+
+
+def test_a_client_that_connects_again_and_again_is_logged_once_a_minute(
+    network, keys, tmp_path, monkeypatch, caplog
+):
+    now_s = [1000.0]
+    monkeypatch.setattr(admission, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    keys.make_client("new", tmp_path / "new")
+    with caplog.at_level(logging.INFO, logger=admission.__name__):
+        for client in ("known", "known", "new", "known"):
+            assert ask_tcp(network, tmp_path / client).exit_code == 0
+        assert [record.args[0] for record in caplog.records] == ["known", "new"]
+        now_s[0] += 60.0
+        assert ask_tcp(network, tmp_path / "known").exit_code == 0
+    assert [record.args[0] for record in caplog.records] == ["known", "new", "known"]
 
 
 def test_nobody_is_admitted_while_the_keys_cannot_be_read(network, keys, tmp_path):

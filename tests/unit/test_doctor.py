@@ -109,7 +109,7 @@ def test_under_voltage_heat_and_a_free_running_clock_are_warnings(tmp_path):
 def test_a_slow_card_is_told_by_its_slowest_fsync_and_nothing_is_left(tmp_path):
     ticks = iter(range(10_000))
     out = tmp_path / "recordings"
-    found = list(examine_disk(DEFAULT_LOAD, out, lambda: next(ticks) * 0.6))
+    found = list(examine_disk(DEFAULT_LOAD, out, timer=lambda: next(ticks) * 0.6))
     assert verdicts(found, "disk speed") == ["warning"]
     assert not out.exists()
 
@@ -172,3 +172,34 @@ def test_the_command_says_a_line_for_each_and_ends_with_the_worst(tmp_path):
     assert "mpu6050" in {f["area"] for f in found}
     assert report.read_text().startswith("<!doctype html>")
     assert not Path(out).exists()
+
+
+def test_with_simulated_chips_it_says_that_no_daemon_was_looked_for(tmp_path):
+    out = tmp_path / "recordings"
+    file = tmp_path / "c.toml"
+    file.write_text(
+        '[storage]\nkeep_free_mb = 0\n[[motion]]\nname = "ankle"\ndriver = "lis3dh"\n'
+        '[[motion]]\nname = "the_other_ankle"\n'
+    )
+    done = collect("doctor", "--simulate", "--config", file, "--out", out)
+    lines = done.out.splitlines()
+    (daemon,) = [line for line in lines if line.startswith("ok       daemon ")]
+    assert daemon.endswith("not looked for: simulated chips are examined (--simulate)")
+    # The column is as wide as the longest name, so that all texts begin in it.
+    longest = "ok       the_other_ankle_mpu6050 "
+    assert any(line.startswith(longest) for line in lines)
+    assert daemon.index("not looked") == len(longest)
+
+
+def test_a_daemons_folder_is_judged_by_the_daemons_limits(tmp_path):
+    out = tmp_path / "recordings"
+    out.mkdir()
+    strict = parse_config("[storage]\nkeep_free_mb = 1000000000\n", "test")
+    (refused,) = examine_disk(strict, out)
+    assert refused.verdict == "failure"
+    daemon = status(out=str(out), free_bytes=29_000_000, hours_left=0.5)
+    room, _speed = examine_disk(strict, out, daemon)
+    assert room.verdict == "ok"
+    assert room.text.endswith("says the daemon")
+    (elsewhere,) = examine_disk(strict, tmp_path / "other", daemon)
+    assert elsewhere.verdict == "failure"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wban_collect.durations import parse_duration
+from wban_collect.durations import parse_duration, span
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,19 @@ def test_a_number_and_its_unit(text, nanoseconds):
 def test_what_is_no_length_of_time_says_what_is(text):
     with pytest.raises(ValueError, match="expected a positive length of time such as 30s, 5min"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "said"),
+    [
+        (-1, "0 s"),
+        (0, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min 0 s"),
+        (3_600, "1 h 0 min"),
+        (86_399, "23 h 59 min"),
+        (86_400 * 12 + 3_600 * 5 + 1, "12 d 5 h"),
+    ],
+)
+def test_a_span_is_said_in_its_two_largest_units(duration_s, said):
+    assert span(duration_s) == said

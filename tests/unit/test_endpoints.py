@@ -163,3 +163,20 @@ for ask in (endpoints.find_daemon, lambda: endpoints.is_served(f"ipc://{folder}/
     assert f"daemon at {folder}: permission denied" in by_folder
     assert f"daemon at {folder}/control.sock: permission denied" in by_socket
     assert "sudo adduser $USER wban" in by_folder
+
+
+def test_the_daemon_listens_where_wban_socket_says_unless_it_is_configured(
+    service, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("WBAN_SOCKET", f"ipc://{tmp_path}/c.sock")
+    assert control_socket(ControlConfig()) == tmp_path / "c.sock"
+    assert live_socket(ControlConfig()) == tmp_path / "live-c.sock"
+    assert find_daemon() == f"ipc://{control_socket(ControlConfig())}"
+    assert control_socket(ControlConfig(socket="/own/c.sock")) == Path("/own/c.sock")
+    monkeypatch.setenv("WBAN_SOCKET", "tcp://pi:7711")  # a daemon elsewhere
+    assert control_socket(ControlConfig()) == runtime_folder() / "control.sock"
+
+
+def test_an_address_in_place_of_a_socket_file_is_refused():
+    with pytest.raises(ConfigError, match="'ipc:///x' is not usable: expected the path"):
+        control_socket(ControlConfig(socket="ipc:///x"))

@@ -11,6 +11,8 @@ from wban_dataset.cli import labels as command
 from wban_dataset.labels.document import UNSTATED, Document, ExchangeError
 from wban_dataset.labels.exchange import FORMATS, format_of
 from wban_dataset.labels.proposals import PENALTY
+from wban_dataset.labels.sidecar import write_labels
+from wban_dataset.labels.timeline import LabelError
 from wban_dataset.recording.streams import Label
 
 ORIGIN_NS = 100_000_000_000
@@ -249,3 +251,14 @@ def test_formats_are_known_by_their_ending():
     assert format_of(Path("a.EAF")).name == "elan"
     with pytest.raises(ExchangeError, match=r"ending is '.txt', expected .eaf \(elan\)"):
         format_of(Path("a.txt"))
+
+
+def test_an_annotator_who_commands_a_terminal_is_refused(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("as it was")
+    label = Label(1, 2, "eating", "a\x1b[31mb")
+    with pytest.raises(LabelError, match=r"annotator .* control character .* Leave it out\.$"):
+        write_labels(path, [label])
+    assert path.read_text() == "as it was"
+    write_labels(path, [Label(1, 2, "eating", "Zoë")])
+    assert "Zoë" in path.read_text(encoding="utf-8")

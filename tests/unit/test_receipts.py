@@ -94,7 +94,7 @@ def receipt(number: int) -> Receipt:
 def test_rows_are_added_one_after_another(tmp_path):
     path = tmp_path / "receipt.csv"
     append_receipts(path, [])
-    assert path.read_text() == ",".join(COLUMNS) + "\n"
+    assert not path.exists()  # one that is there holds a receipt
     append_receipts(path, [receipt(1)])
     append_receipts(path, [receipt(2), receipt(1)])
     assert read_receipts(path) == [receipt(1), receipt(2), receipt(1)]

@@ -13,8 +13,9 @@ import pytest
 
 from wban_collect import open_session as session_module
 from wban_collect.assembly import Simulation, simulated_parts
-from wban_collect.audience import Audience
+from wban_collect.audience import Audience, Observed
 from wban_collect.config import DEFAULT_LOAD
+from wban_collect.errors import WbanError
 from wban_collect.parts import Parts
 from wban_collect.plan import Request, make_plan
 from wban_collect.recorder import Plan, Recorder
@@ -22,6 +23,7 @@ from wban_collect.simulation.people import one_activity
 from wban_dataset.recording.journal import JournalWriter
 from wban_dataset.recording.sealing import seal
 from wban_dataset.recording.session import Session
+from wban_dataset.recording.streams import Label
 
 SECOND_NS = 10**9
 START_NS = 1000 * SECOND_NS
@@ -119,16 +121,30 @@ def test_a_label_given_while_recording_begins_a_new_span_and_carries_over(tmp_pa
     closed: list[Path] = []
     parts, plan = prepare(tmp_path, 5.0, 3.0)
     said = []
+    watched: list[Label] = []
+
+    def watch(item: Observed) -> None:
+        if isinstance(item, Label):
+            watched.append(item)
 
     def say_once(progress):
         if progress.folder is not None and progress.now_ns > START_NS + 2 * SECOND_NS and not said:
             said.append(progress.now_ns)
             recorder.label("walking")
             recorder.mark("stood up")
+            with pytest.raises(WbanError, match="control character"):
+                recorder.mark("a\x1b[31mb\nc")
 
-    recorder = Recorder(parts, plan, Audience(progress=say_once, closed=closed.append))
+    audience = Audience(progress=say_once, output=watch, closed=closed.append)
+    recorder = Recorder(parts, plan, audience)
     recorder.run()
     first, second = (Session.open(folder) for folder in closed)
+    assert [(label.label, label.stop_ns) for label in watched] == [
+        ("eating", 0),
+        ("eating", said[0]),
+        ("walking", 0),
+        ("walking", parts.clock.monotonic_ns()),
+    ]
     assert first.labels[0].stop_ns == said[0]
     assert [s.label for s in first.labels] == ["eating", "walking"]
     assert [s.label for s in second.labels] == ["walking"]

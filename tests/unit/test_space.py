@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit import small_sessions as small
+from wban_collect.cli.repeats import QuietRepeats
+from wban_collect.config import parse_config
 from wban_collect.keeping.catalogue import Catalogue
 from wban_collect.keeping.space import SpacePolicy
 from wban_dataset.recording.folder_lock import locked
@@ -39,6 +42,41 @@ def test_each_recorded_byte_counts_for_its_second_copy_too(tmp_path):
     assert policy(tmp_path).hours_left(KEEP + 21.5 * GB) == pytest.approx(10)
     # A copy that is not compressed takes 1.25.
     assert policy(tmp_path, gzip_level=0).hours_left(KEEP + 22.5 * GB) == pytest.approx(10)
+
+
+def test_where_sessions_follow_each_other_only_the_last_two_take_both_copies(tmp_path):
+    # Two sessions of an hour take 2.15 GB each, the eight before them 1.15 GB each.
+    rotating = policy(tmp_path, session_hours=1.0)
+    assert rotating.hours_left(KEEP + 2 * 2.15 * GB + 8 * 1.15 * GB) == pytest.approx(10)
+    assert rotating.hours_left(KEEP + 2.15 * GB) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("unattended", "hours"),
+    [("", 10.0), ('[unattended]\nenabled=true\nsubject="S1"\nactivity="eating"', 16.82609)],
+)
+def test_all_who_speak_of_room_say_the_same_of_a_configuration(tmp_path, unattended, hours):
+    config = parse_config(f"[storage]\nkeep_free_mb = 200\n[[motion]]\n{unattended}", "x")
+    space = SpacePolicy.of(config, tmp_path)
+    free_bytes = KEEP + 21.5 * 1200 * 3600  # 1200 B/s, and 1.15 of that reserved
+    # An hour's session: 2 h take both copies, 17.2 / 1.15 h more one of them.
+    assert space.hours_left(free_bytes) == pytest.approx(
+        hours if not unattended else 2 + 17.2 / 1.15
+    )
+    assert "at 4.3 MB an hour, copies made while sealing counted in" in space.room_text(free_bytes)
+
+
+def test_advice_is_not_to_set_what_is_set(tmp_path):
+    free_bytes = KEEP + GB // 10
+    stops = policy(tmp_path).shortage(free_bytes, 0)
+    removes = policy(tmp_path, when_full="remove verified").shortage(free_bytes, 0)
+    assert stops == (
+        f"{tmp_path}: room for 2 min 47 s; copy sessions away and remove them, or set "
+        'storage.when_full = "remove verified".'
+    )
+    assert "when_full" not in removes
+    assert "wban-collect release" in removes
+    assert policy(tmp_path).shortage(100 * GB, 0) == ""
 
 
 def test_what_is_kept_free_is_not_recorded_into(tmp_path):
@@ -115,6 +153,22 @@ def test_the_oldest_go_first_and_no_more_than_needed(out):
     assert [path.name for path in out.iterdir()] == [new.name]
 
 
+def test_room_is_made_for_half_a_minute_and_what_waits_to_be_sealed(out):
+    old, new = verified(out, "old", 1), verified(out, "new", 2)
+    # 30 s at 2.15 GB an hour, two steps of the reservation, and 1.15 of what waits.
+    soon_bytes = int(30 * 2.15 * GB / 3600) + 2 * (16 << 20)
+    for unsealed_bytes, waiting_bytes in ((0, 0), (10**6, 1_150_000)):
+        free_bytes = KEEP + soon_bytes + waiting_bytes + 2
+        space = remover(out, free_bytes=lambda free_bytes=free_bytes: free_bytes)
+        assert space.make_room_to_record(unsealed_bytes) == []
+    assert space.make_room_to_record(10**6 + 10) == [old, new]
+
+
+def test_a_session_that_begins_needs_two_steps_beyond_what_waits(out):
+    assert policy(out).needed_to_begin(0) == KEEP + 2 * (16 << 20)
+    assert policy(out).needed_to_begin(10**6) == KEEP + 2 * (16 << 20) + 1_150_000
+
+
 def test_only_what_was_verified_goes(out):
     small.sealed(out, "unverified", 1)
     small.unsealed(out, "unsealed", 2)
@@ -157,12 +211,15 @@ def test_what_somebody_works_on_stays(out):
     assert remover(out).make_room(GB) == [folder]
 
 
-def test_each_removal_is_logged(out, caplog):
-    folder = verified(out, "a", 1)
+def test_each_removal_is_logged_whatever_quietens_repeated_warnings(out, caplog):
+    caplog.handler.addFilter(quiet := QuietRepeats())
+    folders = [verified(out, f"{number}", number) for number in (1, 2, 3)]
+    caplog.set_level(logging.INFO)
     remover(out).make_room(GB)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{folder} removed: the disk is full, and it was verified elsewhere."
+        f"{folder} removed to make room: a copy of it was verified elsewhere." for folder in folders
     ]
+    caplog.handler.removeFilter(quiet)
 
 
 class Cut(BaseException):

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta, timezone
 import msgspec
 import pytest
 
-from wban_collect.cli.status_page import sessions_table, size, span, status_page
+from wban_collect.cli.status_page import sessions_table, size, status_page
 from wban_collect.control.messages import (
     BacklogStatus,
     DeviceTrouble,
+    EndStatus,
     RecordingStatus,
     SessionEntry,
     Status,
@@ -59,10 +60,37 @@ def test_an_idle_daemon_says_how_much_room_there_is():
     assert page(IDLE).splitlines() == [
         "\x1b[1midle\x1b[0m",
         "  daemon    wban 0.2.0 on pi4, process 812, up 2 h 30 min",
-        "  disk      12.3 GB free in /sessions, enough for 1 d 21 h at 134.0 MB an hour",
+        "  disk      12.3 GB free in /sessions, enough for at least 1 d 21 h at 134.0 MB an hour, "
+        "copies made while sealing counted in",
         "  sealing   0 of at most 12 sessions wait",
         "  clock     synchronised",
     ]
+
+
+def test_an_idle_daemon_says_when_and_why_the_last_recording_ended():
+    at_ns = IDLE.now_ns - 750_000_000_000  # 12 min 30 s ago
+    asked = EndStatus(at_ns, "asked to stop", orderly=True, folder="/sessions/a")
+    assert page(msgspec.structs.replace(IDLE, last_end=asked)).splitlines()[1] == (
+        "  last      /sessions/a ended 12 min 30 s ago, at 02 Jan 14:17:30: asked to stop"
+    )
+    full = msgspec.structs.replace(asked, reason="disk full", orderly=False)
+    shown = page(msgspec.structs.replace(IDLE, last_end=full)).splitlines()[1]
+    assert "\x1b[33m/sessions/a ended" in shown
+    failed = EndStatus(at_ns, "thermal delivers nothing.", orderly=False)
+    assert "nothing was recorded 12 min 30 s ago, at 02 Jan 14:17:30: thermal delivers" in page(
+        msgspec.structs.replace(IDLE, last_end=failed)
+    )
+
+
+def test_what_it_does_otherwise_than_the_schedule_is_said():
+    note = "recording outside the schedule: the clock is not known to be right"
+    assert f"  by itself {note}\n" in page(msgspec.structs.replace(RECORDING, unattended_note=note))
+
+
+def test_a_label_that_nobody_gave_is_said_to_be_the_configurations():
+    recording = msgspec.structs.replace(RECORDING.recording, label_configured=True)
+    first = page(msgspec.structs.replace(RECORDING, recording=recording)).splitlines()[0]
+    assert "S01, eating (from the configuration): for" in first
 
 
 def test_a_recording_says_what_since_when_and_how_each_stream_does():
@@ -131,22 +159,6 @@ def test_sessions_are_lines_and_what_is_not_known_yet_is_a_dash():
         "cut off, recovered, verified elsewhere, continues a\n"
         "c        sealed      999 B        59 s     0"
     )
-
-
-@pytest.mark.parametrize(
-    ("duration_s", "said"),
-    [
-        (-1, "0 s"),
-        (0, "0 s"),
-        (59.9, "59 s"),
-        (60, "1 min 0 s"),
-        (3_600, "1 h 0 min"),
-        (86_399, "23 h 59 min"),
-        (86_400 * 12 + 3_600 * 5 + 1, "12 d 5 h"),
-    ],
-)
-def test_a_span_is_said_in_its_two_largest_units(duration_s, said):
-    assert span(duration_s) == said
 
 
 @pytest.mark.parametrize(

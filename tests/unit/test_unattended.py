@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from wban_collect.config import UnattendedConfig
-from wban_collect.service.unattended import RETRY_NS, Unattended
+from wban_collect.service.unattended import OUTSIDE, RETRY_NS, Unattended
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NIGHT = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
@@ -37,6 +37,43 @@ def test_a_persons_start_ends_the_hold():
     unattended.hold()
     unattended.release()
     assert unattended.wants(NOON, synchronised=True)
+
+
+def test_while_it_records_outside_the_schedule_it_says_why():
+    unattended = Unattended(BY_DAY)
+    unattended.wants(NIGHT, synchronised=False)
+    assert unattended.note == OUTSIDE
+    unattended.wants(NIGHT, synchronised=True)
+    assert unattended.note == ""
+    unattended.wants(NOON, synchronised=False)
+    assert unattended.note == ""
+
+
+def test_after_a_persons_stop_it_says_when_it_goes_on():
+    unattended = Unattended(BY_DAY)
+    unattended.wants(NOON, synchronised=True)
+    unattended.hold(NOON)
+    assert unattended.note == (
+        "stopped by hand; it records again at the schedule's next beginning (Tue 24 Nov 07:00), at "
+        "'wban-collect start' or the next boot"
+    )
+    unattended.wants(NOON, synchronised=True)
+    assert "stopped by hand" in unattended.note
+    unattended.release()
+    assert unattended.note == ""
+    unattended.hold(NIGHT)
+    assert "(Tue 24 Nov 07:00)" in unattended.note
+    always = Unattended(UnattendedConfig(enabled=True, subject="S01", activity="eating"))
+    always.hold(NOON)
+    assert always.note == (
+        "stopped by hand; it records again at 'wban-collect start' or the next boot"
+    )
+
+
+def test_where_it_records_only_when_asked_a_stop_is_no_remark():
+    unattended = Unattended(UnattendedConfig())
+    unattended.hold(NOON)
+    assert unattended.note == ""
 
 
 def test_it_does_nothing_by_itself_unless_it_is_asked_to():

@@ -52,7 +52,7 @@ def stop(connection: Connection, as_json: bool) -> None:
     """End the recording; everything recorded is on the disk when this returns."""
     reply = _told(connection.ask(StopRequest(), STOP_S), as_json)
     if not as_json:
-        click.echo(f"stopped: {reply.folder}")
+        click.echo(f"stopped: {reply.folder}" if reply.folder else "stopped; nothing was recorded")
 
 
 @click.command(
@@ -62,8 +62,8 @@ Examples:
   wban-collect label "speak and walk"
 
 \b
-Exit codes: 0 labelled, 1 nothing is being recorded, or the daemon is unreachable, 2 unknown
-activity."""
+Exit codes: 0 labelled, 1 nothing is being recorded, or the daemon is unreachable or refuses,
+2 unusable value, an unknown activity for instance."""
 )
 @click.argument("activity")
 @json_option
@@ -82,7 +82,8 @@ Example:
   wban-collect mark "cup fell down"
 
 \b
-Exit codes: 0 noted, 1 nothing is being recorded, or the daemon is unreachable."""
+Exit codes: 0 noted, 1 nothing is being recorded, or the daemon is unreachable or refuses,
+2 unusable value, a remark of more than 1000 characters for instance."""
 )
 @click.argument("text")
 @json_option

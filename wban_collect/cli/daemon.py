@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from wban_collect.cli.configuration import config_option, configured
+from wban_collect.cli.configuration import config_option, recordable
 from wban_collect.service.daemon import Daemon, DaemonOptions
 
 
@@ -40,8 +40,10 @@ def daemon(
 
     Ends in order on SIGTERM or Ctrl-C. Sessions that an earlier run left unsealed are finished
     first, in the background.
+
+    It listens at the configuration's [control] socket, or else where $WBAN_SOCKET says.
     """
+    config = recordable(config_path)
     logging.getLogger("wban_collect").setLevel(logging.INFO)
-    config = configured(config_path)
     options = DaemonOptions(out or Path(config.storage.out), simulate, acknowledge)
     Daemon(config, options).run()

@@ -11,10 +11,16 @@ from pathlib import Path
 
 import click
 
-from wban_collect.assembly import EEPROM_FOLDER, Simulation, real_parts, simulated_parts
+from wban_collect.assembly import (
+    EEPROM_FOLDER,
+    Simulation,
+    device_name,
+    real_parts,
+    simulated_parts,
+)
 from wban_collect.cli.configuration import config_option, configured
 from wban_collect.cli.connection import Connection, connection_options, json_option
-from wban_collect.config import Config
+from wban_collect.config import Config, stream_names
 from wban_collect.control.messages import Status, StatusRequest
 from wban_collect.doctor.examination import examine
 from wban_collect.doctor.finding import Finding
@@ -71,12 +77,13 @@ def doctor(
     folder = out or Path(daemon.out if daemon is not None else config.storage.out)
     findings: list[Finding] = []
     hardware = _hardware(config, simulate=simulate)
-    for finding in examine(config, folder, *hardware, daemon):
+    columns = max(map(len, _areas(config)))
+    for finding in examine(config, folder, *hardware, daemon, looked_for_daemon=not simulate):
         findings.append(finding)
         if as_json:
             click.echo(json.dumps(asdict(finding)))
         else:
-            _say(finding)
+            _say(finding, columns)
     if report is not None:
         report.write_text(report_page(findings, config), encoding="utf-8")
         click.echo(f"{report} written: one page, without names of people.", err=as_json)
@@ -86,11 +93,17 @@ def doctor(
     sys.exit(FAILURES if "failure" in verdicts else WARNINGS if "warning" in verdicts else 0)
 
 
-def _say(finding: Finding) -> None:
+def _areas(config: Config) -> list[str]:
+    """Name what findings will be about, as far as the width of their column depends on it."""
+    devices = [device_name(entry) for entry in (*config.chips, *config.infrared)]
+    return [" " * AREA_COLUMNS, *stream_names(config), *devices]
+
+
+def _say(finding: Finding, columns: int) -> None:
     sign, colour = SIGNS[finding.verdict]
-    click.echo(f"{click.style(sign, fg=colour)}  {finding.area:{AREA_COLUMNS}} {finding.text}")
+    click.echo(f"{click.style(sign, fg=colour)}  {finding.area:{columns}} {finding.text}")
     if finding.remedy:
-        click.echo(f"{'':{len(sign) + 3 + AREA_COLUMNS}}-> {finding.remedy}")
+        click.echo(f"{'':{len(sign) + 3 + columns}}-> {finding.remedy}")
 
 
 def _summary(findings: list[Finding]) -> str:

@@ -17,6 +17,7 @@ from wban_collect.live.messages import (
     LiveSample,
     StatusMessage,
 )
+from wban_dataset.recording.wording import printable
 
 CURVE_STEP_NS = 250_000_000
 CURVE_POINTS = 120
@@ -154,11 +155,6 @@ def summary(seen: SeenStream) -> dict[str, Any]:
         return said | {"min": None, "mean": None, "max": None}
     lowest, mean, highest = float(known.min()), float(known.mean()), float(known.max())
     return said | {"min": round(lowest, 2), "mean": round(mean, 2), "max": round(highest, 2)}
-
-
-def printable(text: str) -> str:
-    """Replace what a terminal would obey rather than show."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _event(message: LiveMessage) -> str:

@@ -88,8 +88,10 @@ COMMANDS = {
     cls=LazyGroup,
     commands=LazyCommands(COMMANDS),
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin without any hardware:  wban-collect start --subject S01 --activity eating "
-    "--simulate --fast --duration 60s",
+    epilog="""\b
+Begin without any hardware:
+  wban-collect start --subject S01 --activity eating \\
+    --simulate --fast --duration 60s""",
 )
 @click.version_option(package_name="wban", prog_name="wban-collect")
 @click.option("-v", "--verbose", is_flag=True, help="Say more of what happens.")

@@ -6,18 +6,19 @@ What matters most stands first: a small terminal cuts off what is below.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from wban_collect.cli.live_view import PICTURES, LiveView, SeenStream, printable
+from wban_collect.cli.live_view import PICTURES, LiveView, SeenStream
 from wban_collect.cli.status_page import size, span
 from wban_collect.cli.terminal_pictures import Curve, Picture, enlarged, fitted
 from wban_collect.control.messages import Status, StreamStatus
 from wban_collect.live.messages import LiveSample
+from wban_dataset.recording.wording import printable
 
 THERMAL_SHAPE = (24, 32)
 ROOM_FOR_TWICE = (132, 48)
@@ -40,6 +41,12 @@ SHORTEST_GREY = 48.0
 LATE_S, LATE_PERIODS = 3.0, 5.0
 """A stream whose newest sample is older than both is late."""
 
+COLUMNS = ("stream", "rate Hz", "on disk", "lost", "age s", "now")
+MATTERING = ("stream", "lost", "age s", "rate Hz", "now", "on disk")
+"""Columns in the order in which they get what room there is."""
+
+SHORTEST_NAME = 4
+
 UNIT_SIGNS = {"m s-2": "m/s²", "rad s-1": "rad/s", "degC": "°C"}
 STATE_STYLES = {"recording": "bold green", "starting": "bold yellow", "stopping": "bold yellow"}
 
@@ -56,24 +63,38 @@ class MonitorPage:
         if status is None:
             yield Text("waiting for the daemon's first word", style="dim")
             return
-        yield from _title(status, options.max_width)
+        silent_s = self._view.silent_s(self._now_s)
+        yield from _title(status, options.max_width, is_present=not silent_s)
         yield _machine(status)
-        yield from _complaints(status, self._view.silent_s(self._now_s))
+        yield from _complaints(status, silent_s)
         if status.streams:
             yield Text()
-            yield self._table(status.streams)
+            yield self._table(status.streams, options.max_width, silent_s)
         yield from self._pictures(options.max_width, options.height or console.height)
 
-    def _table(self, streams: Sequence[StreamStatus]) -> Table:
+    def _table(self, streams: Sequence[StreamStatus], width: int, silent_s: float) -> Table:
+        """Draw the columns for which there is room, each whole; only a name may be shortened."""
+        seen = [self._view.streams.get(stream.name) for stream in streams]
+        cells = {name: list[Text]() for name in COLUMNS}
+        for stream, its_seen in zip(streams, seen, strict=True):
+            row = (*_figures(stream, silent_s), _newest(its_seen))
+            for name, cell in zip(COLUMNS, row, strict=True):
+                cells[name].append(cell)
+        widths = {name: max(len(name), *map(_width, cells[name])) for name in COLUMNS}
+        shown = _fitting(widths, width)
+        room = width - sum(widths[name] + GUTTER for name in shown if name != "stream")
+        widths["stream"] = max(SHORTEST_NAME, min(widths["stream"], room))
         table = Table(box=None, padding=(0, GUTTER, 0, 0), pad_edge=False, header_style="dim")
-        table.add_column("stream", no_wrap=True)
-        for name in ("rate Hz", "on disk", "lost", "age s"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("now", no_wrap=True)
-        table.add_column("", style="cyan")
-        for stream in streams:
-            seen = self._view.streams.get(stream.name)
-            table.add_row(*_figures(stream), _newest(seen), _curve(seen))
+        for name in shown:
+            justify = "left" if name in ("stream", "now") else "right"
+            table.add_column(name, justify=justify, no_wrap=True, width=widths[name])
+        rows = zip(*(cells[name] for name in shown), strict=True)
+        taken = sum(widths[name] + GUTTER for name in shown)
+        with_curves = len(shown) == len(COLUMNS) and taken < width
+        if with_curves:
+            table.add_column("", style="cyan")
+        for row, its_seen in zip(rows, seen, strict=True):
+            table.add_row(*row, *([_curve(its_seen)] if with_curves else []))
         return table
 
     def _pictures(self, width: int, height: int) -> Iterator[RenderableType]:
@@ -106,9 +127,29 @@ class MonitorPage:
         )
 
 
-def _title(status: Status, width: int) -> Iterator[RenderableType]:
+def _fitting(widths: Mapping[str, int], width: int) -> list[str]:
+    """Choose the columns that fit, those that matter most first; the first three always stay."""
+    chosen: list[str] = []
+    left = width + GUTTER
+    for name in MATTERING:
+        left -= widths[name] + GUTTER
+        if left >= 0 or len(chosen) < 3:
+            chosen.append(name)
+        else:
+            left += widths[name] + GUTTER
+    return [name for name in COLUMNS if name in chosen]
+
+
+def _width(cell: Text) -> int:
+    return cell.cell_len
+
+
+def _title(status: Status, width: int, *, is_present: bool) -> Iterator[RenderableType]:
+    """Say what it does, or did when it was last heard, and where."""
     recording = status.recording
     left = Text(status.state, style=STATE_STYLES.get(status.state, "bold"))
+    if not is_present:
+        left = Text(f"was {status.state}", style="bold red")
     if recording is not None:
         left.append(f"  {_stopwatch(recording.duration_s)}", style="default")
         left.append(f"  {printable(recording.subject)}", style="not bold default")
@@ -126,15 +167,17 @@ def _title(status: Status, width: int) -> Iterator[RenderableType]:
         yield Text(shown, style="dim", no_wrap=True)
 
 
-def _figures(stream: StreamStatus) -> list[Text]:
+def _figures(stream: StreamStatus, silent_s: float) -> list[Text]:
+    """Say how a stream does; nothing has come from it since the daemon fell silent."""
     longest_s = max(LATE_S, LATE_PERIODS / stream.rate_hz) if stream.rate_hz else LATE_S
-    is_late = not 0 <= stream.age_s <= longest_s
+    age_s = stream.age_s + silent_s if stream.age_s >= 0 else stream.age_s
+    is_late = not 0 <= age_s <= longest_s
     return [
         Text(printable(stream.name)),
         Text(f"{stream.rate_hz:.1f}"),
         Text(str(stream.n_acknowledged)),
         Text(str(stream.n_lost), style="bold red" if stream.n_lost else ""),
-        Text(f"{stream.age_s:.1f}" if stream.age_s >= 0 else "-", style="red" if is_late else ""),
+        Text(f"{age_s:.1f}" if age_s >= 0 else "-", style="red" if is_late else ""),
     ]
 
 

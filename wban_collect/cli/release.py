@@ -13,6 +13,7 @@ from wban_collect.keeping.catalogue import Catalogue
 from wban_dataset.recording.errors import ReceiptError, system_error
 from wban_dataset.recording.receipts import Receipt, read_receipts, write_own_receipt
 from wban_dataset.recording.summary_file import SessionSummary
+from wban_dataset.recording.wording import counted
 
 RELEASED, FAILED = 0, 1
 
@@ -32,12 +33,18 @@ def release(file: Path, out: Path | None, config_path: Path | None) -> None:
     is full, if storage.when_full says so; nothing is removed now.
 
     Exit codes: 0 every session that is here fits, 1 one does not or cannot be marked, 2 FILE is no
-    receipt.
+    receipt, or an empty one.
     """
     try:
         receipts = {receipt.session_id: receipt for receipt in read_receipts(file)}
     except ReceiptError as error:
         raise ConfigError(str(error)) from error
+    if not receipts:
+        raise ConfigError(
+            f"receipt {file}: there is no row in it, expected one for each copy that was found "
+            "intact. Verify the copies with 'wban-dataset verify --receipt', and use what it "
+            "writes."
+        )
     out = out or Path(configured(config_path).storage.out)
     here = {s.session_id: (folder, s) for folder, s in Catalogue(out).sealed().items()}
     codes = [
@@ -46,8 +53,9 @@ def release(file: Path, out: Path | None, config_path: Path | None) -> None:
         if session_id in here
     ]
     n_elsewhere = len(receipts) - len(codes)
-    if n_elsewhere or not codes:
-        click.echo(f"{n_elsewhere} sessions of {file} are not in {out}.")
+    if n_elsewhere:
+        are = "is" if n_elsewhere == 1 else "are"
+        click.echo(f"{counted(n_elsewhere, 'session')} of {file} {are} not in {out}.")
     sys.exit(max(codes, default=RELEASED))
 
 

@@ -15,9 +15,15 @@ from typing import Any
 
 import click
 
-from wban_collect.assembly import EEPROM_FOLDER, Simulation, real_parts, simulated_parts
+from wban_collect.assembly import (
+    EEPROM_FOLDER,
+    Simulation,
+    real_parts,
+    required_devices,
+    simulated_parts,
+)
 from wban_collect.audience import Audience
-from wban_collect.cli.configuration import capacity, config_option, configured
+from wban_collect.cli.configuration import capacity, config_option, configured, recordable
 from wban_collect.cli.connection import Connection, connection_options
 from wban_collect.cli.control import ask_to_start
 from wban_collect.cli.progress import CommitLines, ProgressDisplay
@@ -26,10 +32,11 @@ from wban_collect.clock import VIRTUAL_START_NS
 from wban_collect.config import Config
 from wban_collect.control.endpoints import is_served
 from wban_collect.control.messages import StartRequest
+from wban_collect.errors import WbanError
 from wban_collect.keeping.sealing import SEALED_WITH_LOSSES, SealOutcome, seal_session
 from wban_collect.parts import Parts
 from wban_collect.plan import Request, make_plan
-from wban_collect.recorder import Recorder
+from wban_collect.recorder import HOPELESS, Recorder
 from wban_dataset.recording.activities import slug
 from wban_dataset.recording.streams import ORDERLY_ENDS
 
@@ -113,7 +120,8 @@ def start(connection: Connection, **options: Any) -> None:
     if _daemon_records(wanted, connection):
         ask_to_start(connection, _start_request(wanted), as_json=wanted.as_json)
         return
-    config = configured(wanted.config_path)
+    # A replay leaves out all chips but one.
+    config = (configured if wanted.replay else recordable)(wanted.config_path)
     out = wanted.out or Path(config.storage.out)
     parts, request = _prepare(wanted, config, out)
     display = CommitLines() if wanted.as_json else ProgressDisplay(capacity(config, out))
@@ -121,10 +129,24 @@ def start(connection: Connection, **options: Any) -> None:
     recorder = Recorder(parts, make_plan(request, config, parts.clock), audience)
     with _stopped_by_signals(recorder):
         with display:
-            session = recorder.run()
+            session = _run(recorder, config)
         # Still deaf to a second Ctrl-C: it is meant for the recording, not for its sealing.
         outcome = seal_session(session, display.sealing)
     _report(outcome, recorder.stop_reason, as_json=wanted.as_json)
+
+
+def _run(recorder: Recorder, config: Config) -> Path:
+    """Record; what is said of the first device that fails may hold for others as well."""
+    try:
+        return recorder.run()
+    except HOPELESS as error:
+        required = sorted(required_devices(config))
+        if len(required) < 2:
+            raise
+        raise WbanError(
+            f"{error} That is the first that failed of the required devices "
+            f"({', '.join(required)}); 'wban-collect doctor' looks at all of them."
+        ) from error
 
 
 def _daemon_records(options: Options, connection: Connection) -> bool:
@@ -139,9 +161,13 @@ def _daemon_records(options: Options, connection: Connection) -> bool:
 
 
 def _start_request(options: Options) -> StartRequest:
-    subject, activity = _who_does_what(options)
-    name = usable(lambda: slug(activity), "--activity")
-    return StartRequest(usable_subject(subject), name, options.duration)
+    """Ask for what was named; the daemon's configuration has the rest, or the daemon refuses."""
+    subject, activity = options.subject, options.activity
+    return StartRequest(
+        "" if subject is None else usable_subject(subject),
+        "" if activity is None else usable(lambda: slug(activity), "--activity"),
+        options.duration,
+    )
 
 
 def _who_does_what(options: Options) -> tuple[str, str]:

@@ -9,7 +9,8 @@ from pathlib import PurePath
 
 import click
 
-from wban_collect.control.messages import SessionEntry, Status, StreamStatus
+from wban_collect.control.messages import EndStatus, SessionEntry, Status, StreamStatus
+from wban_collect.durations import room_text, span
 
 SEALED = "sealed"
 _NAME_WIDTH = 9
@@ -51,31 +52,32 @@ def size(n_bytes: float) -> str:
     return f"{n_bytes:.0f} B"
 
 
-def span(duration_s: float) -> str:
-    """Say a length of time in its two largest units: ``1 h 23 min``."""
-    minutes, seconds = divmod(max(int(duration_s), 0), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
-    while len(parts) > 1 and not parts[0][0]:
-        parts.pop(0)
-    return " ".join(f"{number} {unit}" for number, unit in parts[:2])
-
-
 def _recording(status: Status, now: datetime) -> Iterator[str]:
     recording = status.recording
     if recording is None:
         yield click.style(status.state, bold=True)
+        if status.last_end is not None:
+            yield _line("last", _end(status.last_end, status.now_ns, now))
         return
     elapsed_s = (status.now_ns - recording.started_ns) / 1e9
+    whence = " (from the configuration)" if recording.label_configured else ""
     since = now - timedelta(seconds=elapsed_s)
     yield (
-        f"{click.style(status.state, bold=True)} {recording.subject}, {recording.label}: "
+        f"{click.style(status.state, bold=True)} {recording.subject}, {recording.label}{whence}: "
         f"for {span(elapsed_s)}, since {since:%d %b %H:%M:%S}"
     )
     yield _line("folder", recording.folder)
     if recording.n_sessions > 1:
         yield _line("session", f"{recording.n_sessions} in a row, no gap between them")
+
+
+def _end(end: EndStatus, now_ns: int, now: datetime) -> str:
+    """Say when and why the last recording ended."""
+    ago_s = (now_ns - end.ended_ns) / 1e9
+    at = f"{span(ago_s)} ago, at {now - timedelta(seconds=ago_s):%d %b %H:%M:%S}"
+    what = f"{end.folder} ended" if end.folder else "nothing was recorded"
+    text = f"{what} {at}: {end.reason}"
+    return text if end.orderly else click.style(text, fg="yellow")
 
 
 def _machine(status: Status) -> Iterator[str]:
@@ -86,6 +88,8 @@ def _machine(status: Status) -> Iterator[str]:
         f"wban {status.version} on {status.host}{unattended}{simulated}, process {status.pid}, "
         f"up {span(status.uptime_s)}",
     )
+    if status.unattended_note:
+        yield _line("by itself", status.unattended_note)
     yield _line("disk", _room(status))
     yield _line("sealing", _backlog(status))
     known = "synchronised" if status.synchronised else "not synchronised: the time is a guess"
@@ -97,8 +101,7 @@ def _machine(status: Status) -> Iterator[str]:
 def _room(status: Status) -> str:
     text = f"{size(status.free_bytes)} free in {status.out}"
     if status.bytes_per_hour > 0 and math.isfinite(status.hours_left):
-        left = span(status.hours_left * 3600)
-        text += f", enough for {left} at {size(status.bytes_per_hour)} an hour"
+        text += f", {room_text(status.hours_left, status.bytes_per_hour)}"
     return text
 
 

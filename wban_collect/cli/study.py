@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from wban_collect.cli.configuration import config_option, configured
 from wban_collect.study import StudyPlan, StudySession, simulate_study
 from wban_dataset.recording.activities import PRESETS
+from wban_dataset.recording.wording import counted
 
 LOSSES = 3
 STOPPED = 130
@@ -94,8 +95,9 @@ def simulate_study_command(
 def _with_progress(plan: StudyPlan, n_workers: int, as_json: bool) -> list[StudySession]:
     columns = (TextColumn("recording"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
+    hidden = as_json or not console.is_terminal
     sessions: list[StudySession] = []
-    with Progress(*columns, console=console, transient=True, disable=as_json) as progress:
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("", total=plan.n_subjects)
         try:
             for session in simulate_study(plan, n_workers):
@@ -107,7 +109,7 @@ def _with_progress(plan: StudyPlan, n_workers: int, as_json: bool) -> list[Study
         except KeyboardInterrupt:
             progress.stop()
             click.echo(
-                f"Stopped: {len(sessions)} of {plan.n_subjects} sessions are done and kept; "
+                f"Stopped: {len(sessions)} of {counted(plan.n_subjects, 'session')} done and kept; "
                 "the same command goes on with the others.",
                 err=True,
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -24,6 +25,9 @@ DOMAIN = b"wban"
 
 HEARTBEAT_MS = 10_000
 
+TOLD_EVERY_S = 60.0
+"""A client's admission is logged once in this time: a monitor connects several times a second."""
+
 
 class Admission:
     """Answers libzmq's questions for all CURVE sockets of one context.
@@ -34,6 +38,7 @@ class Admission:
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], keys: Keys) -> None:
         self._keys = keys
+        self._told_s: dict[str, float] = {}
         self.socket = context.socket(zmq.REP)
         self.socket.linger = 0
         self.socket.bind(ZAP_ADDRESS)
@@ -58,9 +63,15 @@ class Admission:
         key = z85.encode(question[6]) if len(question[6]) == 32 else b""
         for name, known in self._keys.clients().items():
             if known == key:
-                log.info("%s: admitted from %s", name, question[3].decode("ascii", "replace"))
+                self._tell(name, question[3].decode("ascii", "replace"))
                 return name
         return ""
+
+    def _tell(self, name: str, place: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_s.get(name, -TOLD_EVERY_S) >= TOLD_EVERY_S:
+            self._told_s[name] = now_s
+            log.info("%s: admitted from %s", name, place)
 
 
 def admit_only_known(socket: zmq.Socket[Any], keys: Keys) -> None:

@@ -54,13 +54,38 @@ def user_folder() -> Path:
 
 
 def control_socket(control: ControlConfig) -> Path:
-    """Socket file at which the daemon answers requests."""
-    return usable_path(control.socket or runtime_folder() / CONTROL_NAME)
+    """Socket file at which the daemon answers: configured, from WBAN_SOCKET, or by default."""
+    return usable_path(control.socket or _told_socket() or runtime_folder() / CONTROL_NAME)
 
 
 def live_socket(control: ControlConfig) -> Path:
-    """Socket file at which the daemon publishes live data."""
-    return usable_path(control.live_socket or runtime_folder() / LIVE_NAME)
+    """Socket file at which the daemon publishes live data; beside that of WBAN_SOCKET."""
+    told = _told_socket()
+    beside = told.with_name(f"live-{told.name}") if told else None
+    return usable_path(control.live_socket or beside or runtime_folder() / LIVE_NAME)
+
+
+def check_endpoints(control: ControlConfig) -> None:
+    """Check the configured addresses as the daemon will, without opening any.
+
+    Raises
+    ------
+    ConfigError
+        If one is unusable; it names the key.
+    """
+    for key in ("socket", "live_socket", "tcp", "live_tcp"):
+        configured: str = getattr(control, key)
+        try:
+            if configured:
+                tcp_address(configured) if key.endswith("tcp") else usable_path(configured)
+        except ConfigError as error:
+            raise ConfigError(f"control.{key}: {error}") from error
+
+
+def _told_socket() -> Path | None:
+    """Socket file that WBAN_SOCKET names; None where it names none, or a daemon elsewhere."""
+    told = os.environ.get(ADDRESS_VARIABLE, "").removeprefix("ipc://")
+    return Path(told) if told and not told.startswith("tcp:") else None
 
 
 def find_daemon(path: Path | None = None, host: str = "") -> str:
@@ -128,8 +153,13 @@ def usable_path(path: Path | str) -> Path:
     Raises
     ------
     ConfigError
-        If it is too long for the system.
+        If it is an address rather than a path, or too long for the system.
     """
+    if "://" in str(path):
+        raise ConfigError(
+            f"socket {str(path)[:60]!r} is not usable: expected the path of a file, "
+            "e.g. /run/wban/control.sock."
+        )
     n_bytes = len(os.fsencode(Path(path).absolute()))
     if n_bytes > LONGEST_PATH_BYTES:
         raise ConfigError(

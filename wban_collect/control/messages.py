@@ -21,10 +21,13 @@ RemarkText = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 
 class StartRequest(Struct, frozen=True, forbid_unknown_fields=True, tag="start"):
-    """Record; answered once the required streams deliver, or cannot."""
+    """Record; answered once the required streams deliver, or cannot.
 
-    subject: ShortText
-    activity: ShortText
+    Where `subject` or `activity` is empty, the one of the configuration's [unattended] is taken.
+    """
+
+    subject: ShortText = ""
+    activity: ShortText = ""
     duration_ns: Annotated[int, Meta(gt=0, lt=1 << 62)] | None = None
 
 
@@ -91,7 +94,10 @@ class BacklogStatus(Struct, frozen=True):
 
 
 class RecordingStatus(Struct, frozen=True):
-    """The session that is being recorded."""
+    """The session that is being recorded.
+
+    `label_configured`: the label is the configuration's, nobody has given one since it began.
+    """
 
     folder: str
     session_id: str
@@ -100,6 +106,20 @@ class RecordingStatus(Struct, frozen=True):
     started_ns: int
     duration_s: float
     n_sessions: int
+    label_configured: bool = False
+
+
+class EndStatus(Struct, frozen=True):
+    """How the last recording ended.
+
+    `orderly`: all that was wanted is there. `folder` is empty where nothing was recorded at all;
+    `reason` is then the sentence that says why.
+    """
+
+    ended_ns: int
+    reason: str
+    orderly: bool
+    folder: str = ""
 
 
 class Status(Struct, frozen=True):
@@ -107,6 +127,8 @@ class Status(Struct, frozen=True):
 
     `state` is "idle", "starting", "recording" or "stopping". `degraded` names required devices that
     did not deliver when the recording began without them. `warnings` are whole sentences.
+    `hours_left` is what the disk lasts at least. `last_end` is of this daemon, none before the
+    first. `unattended_note` says where it does otherwise than the schedule by itself.
     """
 
     state: str
@@ -125,7 +147,9 @@ class Status(Struct, frozen=True):
     backlog: BacklogStatus
     simulated: bool = False
     live_address: str = ""
+    unattended_note: str = ""
     recording: RecordingStatus | None = None
+    last_end: EndStatus | None = None
     streams: list[StreamStatus] = []
     troubles: list[DeviceTrouble] = []
     degraded: list[str] = []

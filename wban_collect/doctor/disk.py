@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from wban_collect.config import Config
+from wban_collect.control.messages import Status
 from wban_collect.doctor.finding import Finding, failure, ok, sentences, warning
+from wban_collect.durations import room_text
 from wban_collect.errors import WbanError
 from wban_collect.keeping.space import SpacePolicy
 from wban_collect.session_folder import check_writable, missing_folders, remove_empty
@@ -24,38 +26,41 @@ TOO_SLOW_S = 5.0
 
 
 def examine_disk(
-    config: Config, out: Path, timer: Callable[[], float] = time.perf_counter
+    config: Config,
+    out: Path,
+    daemon: Status | None = None,
+    *,
+    timer: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Finding]:
-    """Look at the output folder and its disk; leaves nothing there."""
+    """Look at the output folder and its disk; leaves nothing there.
+
+    A folder that a daemon records to is judged by that daemon, whose limits may be others than
+    those of `config`: what it warns of stands among its own findings.
+    """
+    told = daemon if daemon is not None and out == Path(daemon.out) else None
+    least_bytes = 0 if told else config.storage.keep_free_mb * 1_000_000
     made = missing_folders(out)
     try:
-        free_bytes = check_writable(out, config.storage.keep_free_mb * 1_000_000)
+        free_bytes = check_writable(out, least_bytes)
         durations_s = _fsync_durations_s(out, timer)
     except (WbanError, OSError) as error:
         yield sentences("disk", error)
         return
     finally:
         remove_empty(made)
-    yield _room(config, out, free_bytes)
+    yield _room(config, out, free_bytes) if told is None else _told_room(told)
     yield _speed(out, durations_s)
 
 
+def _told_room(daemon: Status) -> Finding:
+    room = room_text(daemon.hours_left, daemon.bytes_per_hour)
+    free_gb = daemon.free_bytes / 1e9
+    return ok("disk", f"{free_gb:.1f} GB free in {daemon.out}, {room}, says the daemon")
+
+
 def _room(config: Config, out: Path, free_bytes: int) -> Finding:
-    storage = config.storage
-    bytes_per_hour = config.bytes_per_second() * 3600
-    policy = SpacePolicy(
-        out,
-        storage.keep_free_mb * 1_000_000,
-        storage.warn_hours,
-        storage.when_full,
-        bytes_per_hour,
-        gzip_level=storage.gzip_level,
-    )
-    hours = policy.hours_left(free_bytes)
-    text = (
-        f"{free_bytes / 1e9:.1f} GB free in {out}, enough for {hours:.0f} h at "
-        f"{bytes_per_hour / 1e6:.0f} MB an hour"
-    )
+    policy = SpacePolicy.of(config, out)
+    text = f"{free_bytes / 1e9:.1f} GB free in {out}, {policy.room_text(free_bytes)}"
     if policy.state(free_bytes, 0) == "ok":
         return ok("disk", text)
     return warning("disk", text, "copy sessions away and remove them, or take a larger card")
@@ -64,7 +69,10 @@ def _room(config: Config, out: Path, free_bytes: int) -> Finding:
 def _speed(out: Path, durations_s: list[float]) -> Finding:
     slowest_s = max(durations_s)
     typical_s = sorted(durations_s)[len(durations_s) // 2]
-    text = f"fsync takes {typical_s * 1e3:.0f} ms, at worst {slowest_s * 1e3:.0f} ms of {N_FSYNCS}"
+    text = (
+        f"fsync takes {typical_s * 1e3:.0f} ms; the slowest of {N_FSYNCS} took "
+        f"{slowest_s * 1e3:.0f} ms"
+    )
     remedy = (
         "take an A1 or A2 card or a USB disk; what is lost at a power cut is a second and one fsync"
     )

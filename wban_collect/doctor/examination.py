@@ -24,6 +24,8 @@ def examine(
     parts: Callable[[], Parts],
     nominal_hz: Callable[[int], int | None],
     daemon: Status | None,
+    *,
+    looked_for_daemon: bool = True,
 ) -> Iterator[Finding]:
     """Look at everything; what records is asked rather than disturbed.
 
@@ -35,11 +37,15 @@ def examine(
         Speed that a bus was set to, by its number.
     daemon
         How the daemon does, where there is one.
+    looked_for_daemon
+        Whether it was looked for at all.
     """
     yield ok("configuration", f"streams {', '.join(stream_names(config))}")
     yield from examine_machine(config)
-    yield from examine_disk(config, out)
-    if daemon is None:
+    yield from examine_disk(config, out, daemon)
+    if not looked_for_daemon:
+        yield ok("daemon", "not looked for: simulated chips are examined (--simulate)")
+    elif daemon is None:
         yield ok("daemon", "none runs")
     else:
         yield from examine_daemon(daemon)

@@ -9,7 +9,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from wban_collect.config import Config
 from wban_collect.control.messages import (
     FAILURE,
     DeviceTrouble,
+    EndStatus,
     LabelRequest,
     MarkRequest,
     RecordingStatus,
@@ -33,14 +34,13 @@ from wban_collect.control.messages import (
     Status,
     StatusRequest,
     StopRequest,
-    StreamStatus,
 )
-from wban_collect.errors import ConfigError, WbanError
+from wban_collect.errors import ConfigError, StorageError, WbanError
 from wban_collect.keeping.catalogue import Catalogue
 from wban_collect.keeping.naming import true_time_learnt
 from wban_collect.keeping.sealer import Sealer
 from wban_collect.keeping.sealing import SealOutcome
-from wban_collect.keeping.space import SpacePolicy
+from wban_collect.keeping.space import LOOK_INTERVAL_S, SpacePolicy
 from wban_collect.live.publisher import Publisher
 from wban_collect.parts import Parts
 from wban_collect.plan import Request as PlanRequest
@@ -48,21 +48,18 @@ from wban_collect.plan import make_plan
 from wban_collect.recorder import DISK_FAILED, DISK_FULL, Recorder
 from wban_collect.service.rates import Rates
 from wban_collect.service.recording_thread import RecordingThread
+from wban_collect.service.replies import answered, given, later
 from wban_collect.service.unattended import Unattended
+from wban_collect.session_folder import check_writable
 from wban_collect.storage import Commit
 from wban_dataset.recording.activities import known_activity, subject_id
 from wban_dataset.recording.errors import RecordingError
-from wban_dataset.recording.streams import SCHEDULE, SessionHeader
+from wban_dataset.recording.streams import ORDERLY_ENDS, SCHEDULE, SessionHeader
 
 log = logging.getLogger(__name__)
 
 STOP_PATIENCE_S = 1.8
 """How long the end of the service waits for the recording's."""
-
-ROOM_HOURS = 1.0
-"""What is made room for, where verified sessions may be removed."""
-
-CHORES_INTERVAL_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -91,9 +88,9 @@ class Service:
     """Records when it is asked to or by itself; seals, names and makes room in the background."""
 
     def __init__(self, config: Config, surroundings: Surroundings) -> None:
-        storage = config.storage
         self._config = config
-        self._around = surroundings
+        # Whoever asks stands in another folder.
+        self._around = replace(surroundings, out=surroundings.out.absolute())
         self._clock = SystemClock()
         self._boot_id = boot_id()
         self._began_ns = self._clock.monotonic_ns()
@@ -105,22 +102,16 @@ class Service:
         self._recovered: list[str] = []
         self._ending = threading.Event()
         self._chores = threading.Thread(target=self._do_chores, name="chores", daemon=True)
-        self._last_failure = ""
+        self._last_end: EndStatus | None = None
         self._began_by_itself = False
+        self._label_configured = False
+        self._is_wanted = False
+        self._logged_note = ""
         self.unattended = Unattended(config.unattended)
-        self._catalogue = Catalogue(surroundings.out)
-        self._sealer = Sealer(
-            surroundings.out, limit=storage.backlog_limit, on_sealed=self._note_sealed
-        )
-        self._space = SpacePolicy(
-            surroundings.out,
-            keep_free_bytes=storage.keep_free_mb * 1_000_000,
-            warn_hours=storage.warn_hours,
-            when_full=storage.when_full,
-            bytes_per_hour=config.bytes_per_second() * 3600,
-            gzip_level=storage.gzip_level,
-            catalogue=self._catalogue,
-        )
+        out = self._around.out
+        self._catalogue = Catalogue(out)
+        self._sealer = Sealer(out, limit=config.storage.backlog_limit, on_sealed=self._note_sealed)
+        self._space = SpacePolicy.of(config, out, self._catalogue)
 
     def start(self) -> None:
         """Finish in the background what an earlier run has left."""
@@ -136,8 +127,15 @@ class Service:
         if recording is not None:
             recording.stop()
             if not wait([recording.ended], STOP_PATIENCE_S).done:
-                log.warning("the recording hangs; its journal is safe, and sealed at next start.")
+                log.warning("the recording hangs; its journal is safe.")
+        unsealed = [str(folder) for folder in self._sealer.states]
         self._sealer.close()
+        if unsealed:
+            log.info(
+                "%s: to be sealed at the next start, or by 'wban-collect recover %s'",
+                ", ".join(unsealed),
+                self._around.out,
+            )
 
     def handle(self, request: Request) -> Reply | Future[Reply]:
         """Answer a request; what takes long is answered later."""
@@ -145,7 +143,7 @@ class Service:
             case StatusRequest():
                 return Reply(status=self.status())
             case SessionsRequest(limit=limit):
-                return self._later(partial(self._sessions, limit))
+                return later(partial(self._sessions, limit))
             case StartRequest():
                 return self._start_asked(request)
             case StopRequest():
@@ -153,6 +151,7 @@ class Service:
             case LabelRequest(activity=activity):
                 slug = self._known_activity(activity)
                 self._present().label(slug)
+                self._label_configured = False
                 return Reply(folder=str(self._folder or ""))
             case MarkRequest(text=text):
                 self._present().mark(text)
@@ -163,6 +162,14 @@ class Service:
         self._follow_schedule(self._clock.monotonic_ns())
         if self._around.publisher.is_watched:
             self._around.publisher.offer_status(self.status())
+
+    def keep_space(self) -> None:
+        """Make room while it records or wants to; end a recording for which there is none."""
+        if self._recording is not None or self._is_wanted:
+            self._space.make_room_to_record(self._sealer.unsealed_bytes)
+        with self._lock:
+            if self._recording is not None and self._is_full():
+                self._recording.stop(DISK_FULL)
 
     def complaint(self) -> str:
         """Say what hangs; nothing while all lives."""
@@ -197,6 +204,7 @@ class Service:
             uptime_s=(now_ns - self._began_ns) / 1e9,
             out=str(self._around.out),
             unattended=self.unattended.enabled,
+            unattended_note=self.unattended.note,
             synchronised=synchronisation()[0],
             free_bytes=free_bytes,
             bytes_per_hour=self._config.bytes_per_second() * 3600,
@@ -205,7 +213,8 @@ class Service:
             simulated=self._around.simulated,
             live_address=self._around.live_address,
             recording=self._recording_status(now_ns) if recording is not None else None,
-            streams=self._stream_statuses(now_ns) if recording is not None else [],
+            last_end=self._last_end,
+            streams=self._rates.statuses(dict(progress.counts), now_ns) if progress else [],
             troubles=self._troubles() if recording is not None else [],
             degraded=list(progress.degraded) if progress is not None else [],
             recovered=list(self._recovered),
@@ -215,33 +224,38 @@ class Service:
     # --- what is asked ---------------------------------------------------------------------------
 
     def _start_asked(self, request: StartRequest) -> Future[Reply]:
+        own = self.unattended
         try:
-            subject = subject_id(request.subject)
+            subject = subject_id(given(request.subject, own.subject, "subject"))
         except ValueError as error:
             raise ConfigError(f"subject: {error}.") from error
-        activity = self._known_activity(request.activity)
+        activity = self._known_activity(given(request.activity, own.activity, "activity"))
         with self._lock:
-            self.unattended.release()
+            own.release()
             recording = self._begin(
                 PlanRequest(
                     subject,
                     activity,
                     self._around.out,
                     request.duration_ns,
+                    # Left alone it would grow for weeks: nobody may come to stop it.
+                    session_ns=own.session_ns if own.enabled else None,
                     simulated=self._around.simulated,
-                )
+                ),
+                label_configured=not request.activity,
             )
-        return _answered(recording.begun)
+        return answered(recording.begun)
 
     def _stop_asked(self) -> Reply | Future[Reply]:
         with self._lock:
             self.unattended.hold()
+            self._log_note()
             recording = self._recording
             if recording is None:
                 return Reply(FAILURE, "nothing is being recorded; there is nothing to stop.")
             was_starting = recording.state == "starting"
             recording.stop()
-        return _answered(recording.ended, without_result=was_starting)
+        return answered(recording.ended, without_result=was_starting)
 
     def _present(self) -> RecordingThread:
         with self._lock:
@@ -264,22 +278,9 @@ class Service:
             busy[self._folder] = "recording"
         return Reply(sessions=self._catalogue.entries(limit, busy))
 
-    def _later(self, work: Callable[[], Reply]) -> Future[Reply]:
-        """Do what reads the disk in a thread of its own."""
-        future: Future[Reply] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(work())
-            except Exception as error:  # noqa: BLE001 - whoever waits for the answer is told
-                future.set_exception(error)
-
-        threading.Thread(target=run, name="answer", daemon=True).start()
-        return future
-
     # --- recording -------------------------------------------------------------------------------
 
-    def _begin(self, request: PlanRequest) -> RecordingThread:
+    def _begin(self, request: PlanRequest, *, label_configured: bool) -> RecordingThread:
         """Begin to record, unless something speaks against it; the lock is held."""
         if self._recording is not None:
             raise WbanError(
@@ -301,11 +302,13 @@ class Service:
         )
 
         def make(audience: Audience) -> Recorder:
+            self._find_room()
             parts = self._around.parts(request.activity)
             return Recorder(parts, make_plan(request, self._config, parts.clock), audience)
 
         recording = self._recording = RecordingThread(make, audience)
         self._began_by_itself = request.without_missing
+        self._label_configured = label_configured
         self._rates = Rates()
         recording.ended.add_done_callback(self._note_ended)
         recording.start()
@@ -321,15 +324,19 @@ class Service:
     def _note_opened(self, header: SessionHeader, folder: Path) -> None:
         self._header, self._folder = header, folder
         self._around.publisher.describe_session(header)
-        log.info("recording into %s", folder)
+        whence = " (from the configuration)" if self._label_configured else ""
+        log.info("recording into %s, labelled %s%s", folder, header.activity, whence)
 
     def _note_ended(self, ended: Future[Path]) -> None:
         error = ended.exception()
         with self._lock:
             reason = self._recording.end_reason if self._recording is not None else ""
+            folder = str(self._folder or "")
+            told = str(error) if error is not None else reason
+            orderly = error is None and reason in ORDERLY_ENDS
+            self._last_end = EndStatus(self._clock.monotonic_ns(), told, orderly, folder)
             self._recording = self._folder = self._header = None
             self._around.publisher.describe_session(None)
-            self._last_failure = str(error) if error is not None else ""
             if error is not None or reason in (DISK_FULL, DISK_FAILED):
                 self.unattended.note_failure(self._clock.monotonic_ns())
         if error is not None:
@@ -338,7 +345,8 @@ class Service:
             log.info("recording ended: %s", reason)
 
     def _follow_schedule(self, now_ns: int) -> None:
-        wanted = self.begins_by_itself()
+        wanted = self._is_wanted = self.begins_by_itself()
+        self._log_note()
         with self._lock:
             recording = self._recording
             if recording is not None:
@@ -347,7 +355,7 @@ class Service:
                 return
             if not wanted or not self.unattended.may_try(now_ns):
                 return
-            if self._is_full():
+            if self._lack_of_room():
                 return
             try:
                 self._begin(
@@ -358,11 +366,19 @@ class Service:
                         session_ns=self.unattended.session_ns,
                         without_missing=True,
                         simulated=self._around.simulated,
-                    )
+                    ),
+                    label_configured=True,
                 )
             except WbanError as error:
                 log.warning("%s", error)
                 self.unattended.note_failure(now_ns)
+
+    def _log_note(self) -> None:
+        """Log once what it does otherwise than the schedule."""
+        note = self.unattended.note
+        if note and note != self._logged_note:
+            log.info("%s", note)
+        self._logged_note = note
 
     # --- the disk --------------------------------------------------------------------------------
 
@@ -377,19 +393,32 @@ class Service:
         """Make room and name sessions, which may take long: apart from what feeds the watchdog."""
         while not self._ending.is_set():
             try:
-                self._keep_space()
+                self.keep_space()
                 self._name_by_true_time()
             except (WbanError, RecordingError, OSError) as error:
                 log.warning("%s", error)
-            self._ending.wait(CHORES_INTERVAL_S)
+            self._ending.wait(LOOK_INTERVAL_S)
 
-    def _keep_space(self) -> None:
-        if self._space.hours_left(self._free_bytes()) < ROOM_HOURS:
-            both_copies = 2 * ROOM_HOURS * self._config.bytes_per_second() * 3600
-            self._space.make_room(int(1.1 * both_copies))
-        with self._lock:
-            if self._recording is not None and self._is_full():
-                self._recording.stop(DISK_FULL)
+    def _find_room(self) -> None:
+        """Make room for a recording that is about to begin; refuse it where there is none."""
+        check_writable(self._around.out, 0)
+        self._space.make_room_to_record(self._sealer.unsealed_bytes)
+        lack = self._lack_of_room()
+        if lack:
+            raise StorageError(lack)
+
+    def _lack_of_room(self) -> str:
+        """Say why no session can begin; nothing where one can."""
+        free_bytes = self._free_bytes()
+        needed_bytes = self._space.needed_to_begin(self._sealer.unsealed_bytes)
+        if free_bytes >= needed_bytes:
+            return ""
+        return (
+            f"output folder {self._around.out}: {free_bytes / 1e6:.0f} MB are free, expected at "
+            f"least {needed_bytes / 1e6:.0f} MB: storage.keep_free_mb, what the sessions need that "
+            "wait to be sealed, and what a session takes to begin with. Copy sessions away and "
+            "remove them."
+        )
 
     def _name_by_true_time(self) -> None:
         anchor = read_anchor()
@@ -421,23 +450,8 @@ class Service:
             started_ns=header.started_monotonic_ns,
             duration_s=(now_ns - header.started_monotonic_ns) / 1e9,
             n_sessions=recording.progress.n_sessions,
+            label_configured=self._label_configured,
         )
-
-    def _stream_statuses(self, now_ns: int) -> list[StreamStatus]:
-        recording = self._recording
-        counts = dict(recording.progress.counts) if recording is not None else {}
-        return [
-            StreamStatus(
-                name=name,
-                n_rows=count.n_rows,
-                n_acknowledged=count.n_acknowledged,
-                n_lost=count.n_lost,
-                n_gaps=count.n_gaps,
-                rate_hz=self._rates.note(name, count.newest_ns, count.n_rows),
-                age_s=(now_ns - count.newest_ns) / 1e9 if count.newest_ns else -1.0,
-            )
-            for name, count in sorted(counts.items())
-        ]
 
     def _troubles(self) -> list[DeviceTrouble]:
         recording = self._recording
@@ -449,35 +463,11 @@ class Service:
         ]
 
     def _warnings(self, free_bytes: int) -> list[str]:
-        warnings: list[str] = []
-        if self._last_failure:
-            warnings.append(self._last_failure)
-        state = self._space.state(free_bytes, self._sealer.unsealed_bytes)
-        if state != "ok":
-            hours = self._space.hours_left(free_bytes)
-            warnings.append(
-                f"{self._around.out}: room for {hours:.1f} h; copy sessions away and remove them, "
-                'or set storage.when_full = "remove verified".'
-            )
+        shortage = self._space.shortage(free_bytes, self._sealer.unsealed_bytes)
+        lack = self._lack_of_room() if self._is_wanted and self._recording is None else ""
+        warnings = [text for text in (lack, shortage) if text]
         if self._sealer.is_full:
             warnings.append(
                 f"{self._sealer.backlog.n_waiting} sessions wait to be sealed; no new one begins."
             )
         return warnings + self._sealer.warnings
-
-
-def _answered(folder: Future[Path], *, without_result: bool = False) -> Future[Reply]:
-    """Make the reply of a future folder; `without_result`: that there is none is no failure."""
-    reply: Future[Reply] = Future()
-
-    def answer(done: Future[Path]) -> None:
-        error = done.exception()
-        if error is None:
-            reply.set_result(Reply(folder=str(done.result())))
-        elif without_result:
-            reply.set_result(Reply())
-        else:
-            reply.set_exception(error)
-
-    folder.add_done_callback(answer)
-    return reply

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from wban_dataset.errors import DatasetError
 from wban_dataset.recording.errors import DAMAGE
+from wban_dataset.recording.wording import counted
 
 if TYPE_CHECKING:
     from wban_dataset.dataset.opened import Dataset
@@ -36,8 +37,10 @@ file_path = click.Path(exists=True, path_type=Path)
 
 
 @click.command(
-    epilog="Examples:  wban-dataset audit study-dataset    "
-    "wban-dataset audit --windows windows.csv --split folds.json"
+    epilog="""\b
+Examples:
+  wban-dataset audit study-dataset
+  wban-dataset audit --windows windows.csv --split folds.json"""
 )
 @click.argument("dataset", required=False, type=dataset_path)
 @click.option(
@@ -67,10 +70,11 @@ def audit(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Prove that the folds of DATASET share nothing, or list what they share.
+    """Prove that the folds of DATASET share nothing.
 
-    Looked for between training, validation and test: shared samples, sessions, and subjects or
-    dates, copies of recordings (also shifted, scaled or noisy), statistics fitted outside training.
+    Where they share something, it is listed. Looked for between training, validation and test:
+    shared samples, sessions, and subjects or dates, copies of recordings (also shifted, scaled or
+    noisy), statistics fitted outside training.
 
     Exit codes: 0 clean, 1 cannot be audited, 3 leaks.
     """
@@ -107,7 +111,7 @@ def audit(
 def leak_meter(
     dataset: Path, protocol: str | None, max_windows: int, seed: int, as_json: bool
 ) -> None:
-    """Show how much better a model would look on DATASET if windows were divided at random.
+    """Measure what random folds would flatter on DATASET.
 
     A random forest on simple features is scored under the dataset's protocol and under random
     windows. The difference is what train and test share, not skill.
@@ -293,7 +297,8 @@ def _tell(result: AuditResult, limit: int) -> None:
         click.echo(f"warnings (similar, but short of a leak):\n{result.explain_warnings(limit)}")
     for sentence in result.unchecked:
         click.echo(f"note: {sentence}")
-    what = f"{result.n_folds} folds of {result.n_windows} windows, by {result.unit.value}"
+    folds, windows = counted(result.n_folds, "fold"), counted(result.n_windows, "window")
+    what = f"{folds} of {windows}, by {result.unit.value}"
     if result.clean:
         click.echo(f"clean: {what}; train, validation and test share nothing that was looked for")
         return
@@ -305,7 +310,9 @@ def _tell_meter(result: Measured) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"random forest on {result.n_windows} windows, mean ± SD over folds")
+    table = Table(
+        title=f"random forest on {counted(result.n_windows, 'window')}, mean ± SD over folds"
+    )
     for column in ("folds by", "number", "macro-F1", "accuracy"):
         table.add_column(column)
     for scores in (result.own, result.random):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wban_dataset.recording.wording import counted
+
 if TYPE_CHECKING:
     from wban_dataset.dataset.building import BuildReport, Progress
 
@@ -145,9 +147,11 @@ def _official(path: Path | None) -> dict[str, Any]:
 def _tell(report: BuildReport, out: Path) -> None:
     reused = f" ({report.n_reused} taken from the dataset before)" if report.n_reused else ""
     click.echo(
-        f"{out}: {report.n_windows} windows of {report.n_sessions} sessions{reused}, "
-        f"{report.n_subjects} subjects, {len(report.classes)} classes; {report.protocol}, "
-        f"{report.n_folds} folds."
+        f"{out}: {counted(report.n_windows, 'window')} of "
+        f"{counted(report.n_sessions, 'session')}{reused}, "
+        f"{counted(report.n_subjects, 'subject')}, "
+        f"{counted(len(report.classes), 'class', 'classes')}; {report.protocol}, "
+        f"{counted(report.n_folds, 'fold')}."
     )
     for warning in report.warnings:
         click.echo(f"Warning: {warning}", err=True)

@@ -11,13 +11,16 @@ from typing import Any
 
 import click
 
+from wban_dataset.recording.wording import counted
+
 FORMATS = ("session", "motion-bids", "mcap", "csv", "parquet", "arrays")
 
 
 @click.command(
-    epilog="For example:  wban-dataset export recordings --to motion-bids -o bids"
-    "  or, without pictures of people:  "
-    "wban-dataset export recordings --to session --without infrared -o shareable"
+    epilog="""\b
+Examples, the second without pictures of people:
+  wban-dataset export recordings --to motion-bids -o bids
+  wban-dataset export recordings --to session --without infrared -o shareable"""
 )
 @click.argument(
     "paths",
@@ -46,7 +49,7 @@ FORMATS = ("session", "motion-bids", "mcap", "csv", "parquet", "arrays")
 def export(
     paths: tuple[Path, ...], to: Any, output: Path, without: tuple[str, ...], as_json: bool
 ) -> None:
-    """Write SESSIONS, or for arrays a dataset, into a new folder in another format.
+    """Write SESSIONS or a dataset in another format.
 
     session: sealed sessions again, for leaving streams out. motion-bids: one dataset of
     accelerometers and gyroscopes. mcap, csv, parquet: a folder a session. arrays: the windows of a
@@ -77,7 +80,7 @@ def export(
 def _what(n_sessions: int) -> str:
     if not n_sessions:
         return "the windows of a dataset"
-    return "1 session" if n_sessions == 1 else f"{n_sessions} sessions"
+    return counted(n_sessions, "session")
 
 
 @contextmanager

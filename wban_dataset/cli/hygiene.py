@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wban_dataset.cli.session import opened
+from wban_dataset.recording.wording import counted
 
 if TYPE_CHECKING:
     from wban_dataset.hygiene.findings import Findings
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each session.")
 @click.option("--write", is_flag=True, help="Record it as hygiene.json beside each session.")
 def hygiene(sessions: tuple[Path, ...], as_json: bool, write: bool) -> None:
-    """Look for what is wrong with the signals of SESSIONS; no sample is changed.
+    """Look for what is wrong with the signals of SESSIONS.
 
-    Each is a session's folder, a session.h5, or a folder with sessions below.
+    No sample is changed. Each is a session's folder, a session.h5, or a folder with sessions below.
 
     Told are how far still pieces are from 1 g and the calibration that mends it, when the sensor
     was not worn, and how many samples are clipped. 'wban-dataset build --calibrate' applies a
@@ -72,7 +73,7 @@ def _lines(findings: Findings) -> Iterator[str]:
         offset = ", ".join(f"{1000 * value:.1f}" for value in fit.offset)
         yield (
             f"still pieces are {1000 * fit.error_before_g:.1f} mg from 1 g, "
-            f"{1000 * fit.error_after_g:.1f} mg when calibrated ({fit.n_points} pieces; "
+            f"{1000 * fit.error_after_g:.1f} mg when calibrated ({counted(fit.n_points, 'piece')}; "
             f"scale {scale}; offset {offset} mg)"
         )
     elif gravity is not None:
@@ -81,8 +82,9 @@ def _lines(findings: Findings) -> Iterator[str]:
         yield "whether it was worn is not known: that takes an hour without much missing"
     elif wear is not None:
         hours = sum(stop - start for start, stop in wear.non_wear) / 3.6e12
-        yield f"not worn for {hours:.2f} h, in {len(wear.non_wear)} spans"
+        yield f"not worn for {hours:.2f} h, in {counted(len(wear.non_wear), 'span')}"
     yield (
-        f"{clipped.n_clipped} of {clipped.n_samples} samples clipped ({clipped.fraction:.2%}), "
-        f"in {len(clipped.spans)} spans; the range ends at {clipped.limit:.4g}"
+        f"{clipped.n_clipped} of {counted(clipped.n_samples, 'sample')} clipped "
+        f"({clipped.fraction:.2%}), in {counted(len(clipped.spans), 'span')}; "
+        f"the range ends at {clipped.limit:.4g}"
     )

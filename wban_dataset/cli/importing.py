@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from wban_dataset.cli.import_options import format_of, format_options
+from wban_dataset.cli.sections import SectionedGroup
+from wban_dataset.recording.wording import counted, printable
 
 if TYPE_CHECKING:
     from wban_dataset.sources.importing import ImportedRecording
@@ -39,7 +41,7 @@ workers_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="A line of JSON per session.")
 
 
-@click.group(name="import")
+@click.group(name="import", cls=SectionedGroup)
 def import_() -> None:
     """Make sessions of other people's recordings, and datasets of their windows.
 
@@ -114,7 +116,9 @@ def delimited(
         found = import_delimited(origin, out, format_, n_workers=workers, started=started)
         _report(progress.each(found), out, as_json)
     if left_out:
-        _tell(f"{len(left_out)} files do not fit the pattern, the first: {left_out[0]}")
+        do = "does" if len(left_out) == 1 else "do"
+        files = counted(len(left_out), "file")
+        _tell(f"{files} {do} not fit the pattern, the first: {printable(str(left_out[0]))}")
 
 
 @import_.command()
@@ -142,7 +146,10 @@ def windows(origin: Path, out: Path, rate: float, accel_unit: str, source: str) 
     ready = read_windows(origin, sampling_rate_hz=rate, accel_unit=accel_unit, source=source)
     report = write_ready_dataset(ready, out)
     n_subjects = len(set(ready.subject))
-    click.echo(f"{out}: {len(ready)} windows of {n_subjects} people, {len(ready.classes)} classes")
+    click.echo(
+        f"{out}: {counted(len(ready), 'window')} of {counted(n_subjects, 'person', 'people')}, "
+        f"{counted(len(ready.classes), 'class', 'classes')}"
+    )
     if report.leaky:
         _tell("leaky: its split shares people or windows; run 'wban-dataset audit' on it")
     _tell_notes(list(report.warnings))
@@ -188,14 +195,18 @@ def _report(found: Iterable[ImportedRecording], out: Path, as_json: bool) -> Non
     n_there = sum(session.was_there for session in written)
     there = f", {n_there} of them there already" if n_there else ""
     hours = sum(session.duration_ns for session in written) / 3.6e12
+    n_people = len({session.subject for session in written})
     click.echo(
-        f"{out}: {len(written)} sessions of {len({session.subject for session in written})} people"
+        f"{out}: {counted(len(written), 'session')} of {counted(n_people, 'person', 'people')}"
         f"{there}; {hours:.2f} h, {sum(session.n_samples for session in written):,} samples, "
-        f"{sum(session.n_labels for session in written)} labels"
+        f"{counted(sum(session.n_labels for session in written), 'label')}"
     )
     n_missing = sum(session.n_missing for session in written)
     if n_missing:
-        click.echo(f"{n_missing} samples are missing in the source; see /gaps of the sessions")
+        are = "is" if n_missing == 1 else "are"
+        click.echo(
+            f"{counted(n_missing, 'sample')} {are} missing in the source; see /gaps of the sessions"
+        )
     _tell_rounding(recordings)
     _tell_notes([note for recording in recordings for note in recording.notes])
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from wban_dataset.cli.sections import SectionedGroup
 from wban_dataset.cli.session import opened, session_argument
+from wban_dataset.recording.wording import counted, printable
 
 if TYPE_CHECKING:
     from wban_dataset.labels.agreement import Agreement, BorderAgreement
@@ -24,9 +26,9 @@ MOST_LINES = 20
 FORMAT_NAMES = ("elan", "label-studio", "events")
 
 
-@click.group(epilog="The rules by which labels count:  docs/labels.md")
+@click.group(cls=SectionedGroup, epilog="The rules by which labels count:  docs/labels.md")
 def labels() -> None:
-    """Show the labels of a session, exchange them with other tools, compare and propose them."""
+    """Show, exchange, compare and propose labels."""
 
 
 @labels.command(epilog="Example:  wban-dataset labels show recordings/S01_eating")
@@ -86,7 +88,8 @@ def export(session: Path, name: str, output: Path) -> None:
         content = form.write(document)
     write_whole(output, content)
     n_labels = sum(len(own) for own in document.annotations.values())
-    click.echo(f"{output}: {n_labels} labels by {len(document.annotations)} annotators")
+    by = counted(len(document.annotations), "annotator")
+    click.echo(f"{output}: {counted(n_labels, 'label')} by {by}")
     if description is not None:
         write_whole(beside, description)
         click.echo(f"{beside}: what its columns are")
@@ -121,7 +124,7 @@ def import_file(
     for sign, changed in (("-", changes.removed), ("+", changes.added)):
         _list(sign, changed, origin_ns)
     click.echo(
-        f"{changes.unchanged} labels as they were, {len(changes.removed)} removed, "
+        f"{counted(changes.unchanged, 'label')} as before, {len(changes.removed)} removed, "
         f"{len(changes.added)} added"
     )
     for note in changes.notes:
@@ -176,7 +179,7 @@ def propose(session: Path, stream: str | None, penalty: float) -> None:
         path = proposals.proposals_path(found)
         write_labels(path, proposed)
     n_unnamed = sum(not label.label for label in proposed)
-    click.echo(f"{path}: {len(proposed)} proposals, {n_unnamed} of them without a label")
+    click.echo(f"{path}: {counted(len(proposed), 'proposal')}, {n_unnamed} of them without a label")
     click.echo(f"see them:    wban-dataset labels show --proposals {shlex.quote(str(session))}")
     click.echo(
         f"accept them: wban-dataset labels accept {shlex.quote(str(session))} --annotator NAME"
@@ -199,7 +202,7 @@ def accept(session: Path, annotator: str, only: str | None) -> None:
         result = proposals.accept(found, annotator, numbers)
         origin_ns = span_ns(found)[0]
     _list("+", result.accepted, origin_ns)
-    click.echo(f"{len(result.accepted)} accepted, {result.left} proposals left")
+    click.echo(f"{len(result.accepted)} accepted, {counted(result.left, 'proposal')} left")
     if result.unnamed:
         click.echo(f"{result.unnamed} of them have no label yet: fill it in in proposals.csv")
 
@@ -224,7 +227,8 @@ def _line(label: Label, origin_ns: int) -> str:
     if label.confidence != 1.0:
         details.append(f"confidence {label.confidence:g}")
     name = label.label or "(no label)"
-    return f"{start_s:11.3f} to {stop_s:11.3f} s  {name}  ({', '.join(filter(None, details))})"
+    told = printable(f"{name}  ({', '.join(filter(None, details))})")
+    return f"{start_s:11.3f} to {stop_s:11.3f} s  {told}"
 
 
 def _list(sign: str, changed: Sequence[Label], origin_ns: int) -> None:

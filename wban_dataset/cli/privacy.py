@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wban_dataset.cli.exports import progress_shown
+from wban_dataset.recording.wording import counted
 
 if TYPE_CHECKING:
     from wban_dataset.privacy.traces import Found
@@ -27,7 +28,9 @@ REMARKS = {
 
 
 @click.command(
-    epilog="For example:  wban-dataset pseudonymise recordings --key ~/study-key.json -o shareable"
+    epilog="""\b
+For example:
+  wban-dataset pseudonymise recordings --key ~/study-key.json -o shareable"""
 )
 @click.argument("sessions", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
@@ -51,18 +54,19 @@ REMARKS = {
     help="Move all of a person's dates by one number of days, or leave dates out.",
 )
 def pseudonymise(sessions: tuple[Path, ...], key: Path, output: Path, dates: Any) -> None:
-    """Write sealed SESSIONS under new names: subjects P001, P002, ..., new ids, other dates.
+    """Write sealed SESSIONS under new names, ids and dates.
 
-    Samples and labels stay as they are; host, annotators' names, remarks, serial numbers and
-    whatever names somebody in the configuration go. docs/privacy.md says what a recording tells
-    all the same: pictures show people. Leave them out with 'wban-dataset export --without'.
+    Subjects become P001, P002 and so on. Samples and labels stay as they are; host, annotators'
+    names, remarks, serial numbers and whatever names somebody in the configuration go.
+    docs/privacy.md says what a recording tells all the same: pictures show people. Leave them out
+    with 'wban-dataset export --without'.
     """
     from wban_dataset.privacy.pseudonyms import pseudonymise as run
 
     with progress_shown("writing") as shown:
         done = run(sessions, output, key, dates=dates, progress=shown)
-    people = "1 person" if done.n_subjects == 1 else f"{done.n_subjects} people"
-    click.echo(f"{output}: {done.n_sessions} sessions of {people}")
+    people = counted(done.n_subjects, "person", "people")
+    click.echo(f"{output}: {counted(done.n_sessions, 'session')} of {people}")
     click.echo(f"{key} tells who is who: keep it where the sessions are not")
 
 
@@ -84,10 +88,11 @@ def pseudonymise(sessions: tuple[Path, ...], key: Path, output: Path, dates: Any
 def forget(
     subject: str, places: tuple[Path, ...], yes: bool, key: Path | None, as_json: bool
 ) -> None:
-    """List what there is of SUBJECT in PLACES, and with --yes remove it, sessions first.
+    """List what there is of SUBJECT in PLACES, or remove it.
 
-    Found are sessions, sealed or not, datasets with the subject in them, what interrupted builds
-    left, exports, rows of subjects.csv and participants.tsv, and receipts. Links are not followed.
+    Nothing is removed without --yes; with it sessions go first. Found are sessions, sealed or not,
+    datasets with the subject in them, what interrupted builds left, exports, rows of subjects.csv
+    and participants.tsv, and receipts. Links are not followed.
 
     Exit codes: 0 nothing is left, 1 something could not be looked into or removed, 3 listed only.
     """

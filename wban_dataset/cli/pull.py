@@ -18,8 +18,10 @@ DONE, FAILED = 0, 1
 
 
 @click.command(
-    epilog="For example:  wban-dataset pull pi@raspberrypi.local:/var/lib/wban/recordings "
-    "--to study --acknowledge --release-command 'sudo -n -u wban wban-collect'"
+    epilog="""\b
+For example:
+  wban-dataset pull pi@raspberrypi.local:/var/lib/wban/recordings --to study \\
+    --acknowledge --release-command 'sudo -n -u wban wban-collect'"""
 )
 @click.argument("source", metavar="HOST:DIR")
 @click.option(
@@ -53,11 +55,12 @@ def pull(
     ssh_config: Path | None,
     as_json: bool,
 ) -> None:
-    """Fetch the sealed sessions below HOST:DIR, or a folder of this machine, and verify each.
+    """Fetch sealed sessions from a recorder; verify each.
 
-    A copy appears under --to once it was read from end to end and found intact; its receipt goes
-    to receipts.csv there. One that was cut goes on where it was when you pull again; what is here
-    already is not fetched again. Nothing is removed at the other end.
+    They are those below HOST:DIR, or below a folder of this machine. A copy appears under --to once
+    it was read from end to end and found intact; its receipt goes to receipts.csv there. One that
+    was cut goes on where it was when you pull again; what is here already is not fetched again.
+    Nothing is removed at the other end.
 
     Exit codes: 0 all are here and intact, 1 one is not.
     """

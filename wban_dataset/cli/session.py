@@ -13,13 +13,22 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from wban_dataset.recording.errors import DAMAGE, SealingError, SessionError, damaged_inside
+from wban_dataset.recording.errors import (
+    DAMAGE,
+    FolderInUseError,
+    JournalContentError,
+    SealingError,
+    SessionError,
+    damaged_inside,
+)
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.layout import FILE_NAME
 from wban_dataset.recording.probe import probe
 from wban_dataset.recording.session import Session
+from wban_dataset.recording.wording import counted, printable
 
 session_argument = click.argument("session", type=click.Path(exists=True, path_type=Path))
 
@@ -34,14 +43,17 @@ QUALITY = {
 }
 """Columns of the table: figure of quality, how it is written, factor."""
 
+MOST_LINES = 20
+"""Of gaps and of marks."""
+
 
 @click.command()
 @session_argument
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
 def inspect(session: Path, as_json: bool) -> None:
-    """Show what is in SESSION (a folder or a session.h5) and how good it is.
+    """Show what is in SESSION and how good it is.
 
-    An unsealed session is read straight from its journal.
+    SESSION is a folder or a session.h5. An unsealed session is read straight from its journal.
     """
     with opened(session) as found:
         if as_json:
@@ -60,7 +72,7 @@ def inspect(session: Path, as_json: bool) -> None:
     help="PNG, SVG or PDF, by its ending.",
 )
 def plot(session: Path, output: Path) -> None:
-    """Draw SESSION at a glance: all streams on one time axis, labels, gaps, quality."""
+    """Draw SESSION: streams on one time axis, labels, gaps."""
     if output.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise click.BadParameter(
             f"{output.name!r} ends in {output.suffix!r}; expected .png, .svg or .pdf.",
@@ -89,9 +101,18 @@ def opened(path: Path) -> Generator[Session]:
     file = path / FILE_NAME if path.is_dir() else path
     if file.is_file():
         probe(file)
+    read_journal = False
     try:
         with Session.open(path) as session:
+            read_journal = not session.is_sealed
             yield session
+    except (JournalContentError, SessionError, OSError) as error:
+        if not read_journal or not file.is_file():
+            raise
+        raise SessionError(
+            f"session {path}: it was sealed while its journal was read, expected one of both to "
+            "stay. Run the command again: it reads the sealed file."
+        ) from error
     except DAMAGE as error:
         raise damaged_inside(path, error) from error
 
@@ -116,6 +137,10 @@ def _as_dict(session: Session) -> dict[str, Any]:
             {"start_ns": label.start_ns, "stop_ns": label.stop_ns, "label": label.label}
             for label in session.labels
         ],
+        "marks": [
+            {"time_ns": time_ns, "from_start_s": from_start_s, "text": text}
+            for time_ns, from_start_s, text in _marks(session)
+        ],
         "gaps": [{key: gaps[key][row] for key in gaps} for row in range(len(gaps["start_ns"]))],
     }
 
@@ -128,33 +153,40 @@ def plain(value: object) -> object:
 
 
 def _show(session: Session) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    origin = f", replayed from {session.replay_source}" if session.replay_source else ""
+    console = Console(width=None if sys.stdout.isatty() else 120, markup=False)
+    source, host = printable(session.replay_source), printable(session.host)
+    origin = f", replayed from {source}" if source else ""
     kind = "simulated" if session.simulated else "recorded"
-    recording = session.recovered and _in_use(session.path)
-    state = "being recorded now" if recording else session.ending
+    recording = session.recovered and in_use(session.path)
+    state = "being recorded now" if recording else printable(session.ending)
     sealed = "sealed" if session.is_sealed else "not sealed yet"
+    subject, activity = printable(session.subject), printable(session.activity)
     console.print(
-        f"[bold]{session.subject}[/bold]  {session.activity}  {session.start_utc or 'date unknown'}"
+        f"[bold]{escape(subject)}[/bold]  {escape(activity)}  "
+        f"{session.start_utc or 'date unknown'}",
+        markup=True,
     )
-    console.print(f"{kind}{origin} on {session.host}; {sealed}, {state}; {session.session_id}")
-    if session.lost_tail_ns:
+    console.print(f"{kind}{origin} on {host}; {sealed}, {state}; {session.session_id}")
+    if session.lost_tail_ns and not recording:
         console.print(
             f"cut off: up to {session.lost_tail_ns / 1e9:.1f} s may be missing at its end"
         )
     console.print()
     console.print(_streams_table(session))
     _show_labels(session, console)
+    _show_marks(session, console)
     _show_gaps(session, console)
 
 
-def _in_use(path: Path) -> bool:
+def in_use(path: Path) -> bool:
     """Whether a recorder or a sealing process holds the session's folder."""
     try:
         with locked(path if path.is_dir() else path.parent):
             return False
-    except SealingError:
+    except FolderInUseError:
         return True
+    except SealingError:  # a disk without locks, or one that may not be read: nobody says that
+        return False
 
 
 def _streams_table(session: Session) -> Table:
@@ -172,7 +204,8 @@ def _streams_table(session: Session) -> Table:
             text.format(float(quality[key]) * factor) if key in quality else "-"
             for key, text, factor in QUALITY.values()
         ]
-        table.add_row(name, stream.device, str(stream.n), f"{duration_s:.1f}", *figures)
+        names = printable(name), printable(stream.device)
+        table.add_row(*names, str(stream.n), f"{duration_s:.1f}", *figures)
     return table
 
 
@@ -181,15 +214,37 @@ def _show_labels(session: Session, console: Console) -> None:
     for label in session.labels:
         length_s = (label.stop_ns - label.start_ns) / 1e9
         seconds[label.label] = seconds.get(label.label, 0.0) + length_s
-    parts = ", ".join(f"{name} {length_s:.1f} s" for name, length_s in seconds.items())
-    console.print(f"\nlabels: {len(session.labels)} spans ({parts})" if parts else "\nno labels")
+    parts = ", ".join(f"{printable(name)} {length_s:.1f} s" for name, length_s in seconds.items())
+    n_spans = counted(len(session.labels), "span")
+    console.print(f"\nlabels: {n_spans} ({parts})" if parts else "\nno labels")
+
+
+def _marks(session: Session) -> list[tuple[int, float, str]]:
+    """Give instant, seconds from the session's start, and text of each remark."""
+    marks, start_ns = session.marks, session.started_monotonic_ns
+    return [
+        (int(time_ns), (int(time_ns) - int(start_ns)) / 1e9, str(text))
+        for time_ns, text in zip(marks["time_ns"], marks["text"], strict=True)
+    ]
+
+
+def _show_marks(session: Session, console: Console) -> None:
+    marks = _marks(session)
+    for _, from_start_s, text in marks[:MOST_LINES]:
+        console.print(f"mark: at {from_start_s:.1f} s, {printable(text)}")
+    if len(marks) > MOST_LINES:
+        console.print(f"and {counted(len(marks) - MOST_LINES, 'mark')} more (all with --json)")
 
 
 def _show_gaps(session: Session, console: Console) -> None:
     gaps = session.gaps
-    for row in range(min(len(gaps["start_ns"]), 20)):
+    n_gaps = len(gaps["start_ns"])
+    for row in range(min(n_gaps, MOST_LINES)):
         length_s = (int(gaps["stop_ns"][row]) - int(gaps["start_ns"][row])) / 1e9
-        console.print(
-            f"gap: {gaps['stream'][row] or 'journal'} {gaps['cause'][row]}, "
-            f"{int(gaps['n_missing'][row])} missing over {length_s:.3f} s"
-        )
+        n_missing = int(gaps["n_missing"][row])
+        # Damage of the journal is of no certain stream; its cause says where it was.
+        what = printable(f"{gaps['stream'][row]} {gaps['cause'][row]}".strip())
+        missing = "an unknown number" if n_missing < 0 else str(n_missing)
+        console.print(f"gap: {what}, {missing} missing over {length_s:.3f} s")
+    if n_gaps > MOST_LINES:
+        console.print(f"and {counted(n_gaps - MOST_LINES, 'gap')} more (all with --json)")

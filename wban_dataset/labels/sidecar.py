@@ -17,6 +17,7 @@ from wban_dataset.labels.timeline import (
 )
 from wban_dataset.recording.streams import Label
 from wban_dataset.recording.whole_file import write_whole
+from wban_dataset.recording.wording import check_printable
 
 COLUMNS = ("start_ns", "stop_ns", "label", "annotator", "source", "confidence", "uncertainty_ns")
 
@@ -30,14 +31,21 @@ def write_labels(path: Path, labels: Iterable[Label]) -> None:
 
     Raises
     ------
+    LabelError
+        If the name of an annotator has a control character in it.
     OSError
         If the disk refuses; what stood there before still does.
     """
+    rows = sorted(labels, key=lambda label: (label.start_ns, label.stop_ns, label.annotator))
+    for name in {label.annotator for label in rows}:
+        try:
+            check_printable(name, "annotator")
+        except ValueError as error:
+            raise LabelError(f"{error}.") from error
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for label in sorted(labels, key=lambda label: (label.start_ns, label.stop_ns, label.annotator)):
-        writer.writerow([getattr(label, column) for column in COLUMNS])
+    writer.writerows([getattr(label, column) for column in COLUMNS] for label in rows)
     write_whole(path, text.getvalue().encode())
 
 

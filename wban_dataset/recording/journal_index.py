@@ -32,6 +32,7 @@ from wban_dataset.recording.streams import (
     SessionHeader,
     StreamSpec,
 )
+from wban_dataset.recording.wording import counted
 
 DROPPED_CAUSES = frozenset({"queue full", "disk full"})
 """Causes of gaps whose samples were numbered before they were lost."""
@@ -306,15 +307,17 @@ class _Scanner:
                 self._refuse(name, n_samples, "whose stream was never declared")
         for name, stream in index.streams.items():
             if stream.n_refused:
-                self._refuse(name, stream.n_refused, "that are not as the stream was declared")
+                self._refuse(name, stream.n_refused, "not being as the stream was declared")
         if self._n_unknown:
             index.warnings.append(
-                f"{self._n_unknown} records of a kind that this version does not know"
+                f"{counted(self._n_unknown, 'record')} of a kind that this version does not know"
             )
         return index
 
     def _refuse(self, name: str, n_samples: int, why: str) -> None:
-        self._index.warnings.append(f"stream {name}: {n_samples} samples {why} were left out")
+        were = "was" if n_samples == 1 else "were"
+        samples = counted(n_samples, "sample")
+        self._index.warnings.append(f"stream {name}: {samples} {were} left out, {why}")
         self._index.other_gaps.append(
             Gap(name, self._newest_ns, self._newest_ns, n_samples, "invalid data", exact=True)
         )

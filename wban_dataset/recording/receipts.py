@@ -8,6 +8,7 @@ recorder ``wban-collect release FILE`` puts the row of each session that it fits
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import os
@@ -15,12 +16,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 from wban_dataset.recording.errors import ReceiptError
 from wban_dataset.recording.layout import CLOCK_SIDECAR, LABELS_SIDECAR, RECEIPT_NAME
 from wban_dataset.recording.summary_file import SessionSummary
 from wban_dataset.recording.whole_file import write_whole
+from wban_dataset.recording.wording import counted
 
 MAX_FIELD_CHARS = 200
 
@@ -91,25 +93,56 @@ def read_receipts(path: Path) -> list[Receipt]:
         raise _unusable(path, error) from error
 
 
+def check_appendable(path: Path) -> None:
+    """Check that rows can be added to a table; it is not made where it is missing.
+
+    Raises
+    ------
+    ReceiptError
+        If the file is another table, or cannot be written, or its folder cannot.
+    """
+    try:
+        if path.exists():
+            with path.open("rb+") as file:
+                _read_head(path, file)
+        elif not os.access(path.parent, os.W_OK | os.X_OK):
+            code = errno.EACCES if path.parent.exists() else errno.ENOENT
+            raise OSError(code, os.strerror(code))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unusable(path, error) from error
+
+
 def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
     """Add rows to a table, which is made where it is missing; they are on the disk afterwards.
+
+    Without rows no table is made: one that is there holds a receipt.
 
     Raises
     ------
     ReceiptError
         If the file is another table, or cannot be written.
     """
+    rows = list(receipts)
+    if not rows:
+        check_appendable(path)
+        return
     try:
         with path.open("ab+") as file:
             file.seek(0)
-            head = file.readline(1024).decode("utf-8-sig")
-            if head:
-                _check_columns(path, next(csv.reader([head.rstrip()]), None))
-            file.write(_table(receipts, with_head=not head))
+            has_head = _read_head(path, file)
+            file.write(_table(rows, with_head=not has_head))
             file.flush()
             os.fsync(file.fileno())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _unusable(path, error) from error
+
+
+def _read_head(path: Path, file: BinaryIO) -> bool:
+    """Check the first line of a table; an empty file has none yet."""
+    head = file.readline(1024).decode("utf-8-sig")
+    if head:
+        _check_columns(path, next(csv.reader([head.rstrip()]), None))
+    return bool(head)
 
 
 def own_receipt(folder: Path) -> Receipt | None:
@@ -154,8 +187,9 @@ def _check_columns(path: Path, found: list[str] | None) -> None:
 def _receipt(path: Path, line: int, row: list[str]) -> Receipt:
     if len(row) != len(COLUMNS) or max(map(len, row)) > MAX_FIELD_CHARS:
         raise ReceiptError(
-            f"receipt {path}, line {line}: there are {len(row)} values, expected {len(COLUMNS)} "
-            "short ones. Remove the row, or verify the copies again into another file."
+            f"receipt {path}, line {line}: there are {counted(len(row), 'value')}, expected "
+            f"{len(COLUMNS)} short ones. Remove the row, or verify the copies again into another "
+            "file."
         )
     return Receipt(*row)
 

@@ -283,14 +283,23 @@ class Session:
 def _store_of_folder(folder: Path) -> Store:
     """Prefer the sealed file: a journal beside it was sealed and not yet removed."""
     sealed = folder / layout.FILE_NAME
-    if sealed.exists():
-        return SealedStore.open(sealed)
-    journal = folder / layout.JOURNAL_NAME
-    if journal.is_dir() and segment_paths(journal):
+    if not sealed.exists():
         try:
+            return _store_of_journal(folder)
+        except SessionError:
+            if not sealed.exists():
+                raise
+            # It was sealed a moment ago, and its journal removed while it was read.
+    return SealedStore.open(sealed)
+
+
+def _store_of_journal(folder: Path) -> Store:
+    journal = folder / layout.JOURNAL_NAME
+    try:
+        if journal.is_dir() and segment_paths(journal):
             return JournalStore(folder)
-        except (JournalContentError, JournalVersionError, OSError) as error:
-            raise SessionError(str(error)) from error
+    except (JournalContentError, JournalVersionError, OSError) as error:
+        raise SessionError(str(error)) from error
     raise SessionError(
         f"folder {folder}: there is neither {layout.FILE_NAME} nor a journal in it, expected a "
         "recorded session. Check the path."

@@ -26,6 +26,7 @@ from wban_dataset.recording.errors import SealingError, SessionError
 from wban_dataset.recording.sealed import READ_ERRORS, SealedStore
 from wban_dataset.recording.store import Store
 from wban_dataset.recording.unsealed import JournalStore
+from wban_dataset.recording.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class VerifyReport:
 def verify(store: Store) -> VerifyReport:
     """Check a session: checksums and counts, structure, stamps, and that evidence gives them again.
 
-    An unsealed session has no checksums but those of its journal; what that lost is a problem here.
+    An unsealed session has no checksums but those of its journal; what that lost is a problem here,
+    but for the torn end of one that was cut off or is being recorded: its lost tail bounds that.
     """
     problems: list[str] = []
     n_datasets, n_bytes = 0, 0
@@ -91,7 +93,7 @@ def compare(path: Path, digests: Mapping[str, ContentDigest]) -> None:
             for name, dataset in found.items():
                 stored = stored_digest(dataset)
                 if stored.n_rows != digests[name].n_rows:
-                    raise _differs(path, f"dataset {name} has {stored.n_rows} rows")
+                    raise _differs(path, f"dataset {name} has {counted(stored.n_rows, 'row')}")
                 if stored.hexdigest() != digests[name].hexdigest():
                     raise _differs(path, f"dataset {name} has other values")
     except READ_ERRORS as error:
@@ -125,7 +127,8 @@ def _digest_problems(file: h5py.File) -> tuple[int, list[str]]:
             problems.append(f"dataset {name} cannot be read: {error}")
             continue
         if found.n_rows != n_rows[name]:
-            problems.append(f"dataset {name} has {found.n_rows} rows, expected {n_rows[name]}")
+            has = counted(found.n_rows, "row")
+            problems.append(f"dataset {name} has {has}, expected {n_rows[name]}")
         elif found.hexdigest() != stated[name]:
             problems.append(f"dataset {name} has other values than when it was sealed")
     for name in dataset_paths(file):
@@ -175,7 +178,7 @@ def _stream_problems(store: Store, name: str) -> Iterator[str]:
     reads = store.reads(name)
     n_read = int(reads["n"].sum())
     if n_read != len(stamps):
-        yield f"stream {name}: its reads hold {n_read} samples, expected {len(stamps)}"
+        yield f"stream {name}: its reads hold {counted(n_read, 'sample')}, expected {len(stamps)}"
         return
     if np.any(np.diff(stamps) <= 0):
         yield f"stream {name}: its stamps do not increase"
@@ -203,7 +206,11 @@ def _journal_problems(store: JournalStore) -> Iterator[str]:
     yield from store.index.warnings
     for stretch in store.index.damages:
         damage = stretch.damage
+        if damage.is_tail and store.index.end is None:
+            continue
+        n_records = damage.n_missing_records
+        missing = "an unknown number of records" if n_records < 0 else counted(n_records, "record")
         yield (
             f"journal segment {damage.segment} is damaged at {damage.start_offset}: "
-            f"{damage.n_bytes} bytes, {max(damage.n_missing_records, 0)} records or more"
+            f"{counted(damage.n_bytes, 'byte')}, {missing} missing"
         )
