@@ -116,6 +116,7 @@ class RecordingThread:
             self.ended.set_result(folder)
 
     def _fail(self, error: WbanError) -> None:
+        self.ended.set_exception(error)
+        # Whoever waited for the beginning may ask again at once: what follows the end is done.
         if not self.begun.done():
             self.begun.set_exception(error)
-        self.ended.set_exception(error)
