@@ -16,6 +16,7 @@ from wban_collect.config_errors import explain
 from wban_collect.errors import ConfigError
 from wban_collect.schedule import Schedule, parse_session_length
 from wban_dataset.recording.activities import PRESETS, known_activity, slug, subject_id
+from wban_dataset.recording.wording import check_printable
 
 FRAME_RULE = re.compile(r"every frame|every \d+(\.\d+)? s|on change")
 REFRESH_RATES_HZ = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -339,6 +340,10 @@ def _check(config: Config, origin: str) -> None:
         raise ConfigError(f"{origin}: study.activities: {error}.") from error
     if not activities:
         raise ConfigError(f"{origin}: study.activities is empty, expected at least one activity.")
+    try:
+        check_printable(config.study.annotator, "study.annotator")
+    except ValueError as error:
+        raise ConfigError(f"{origin}: {error}.") from error
     _check_unattended(config.unattended, activities, origin)
 
 

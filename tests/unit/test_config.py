@@ -150,3 +150,8 @@ def test_bad_configuration_is_refused_with_the_key_and_what_is_allowed(text, com
 def test_missing_file_names_the_next_step(tmp_path):
     with pytest.raises(ConfigError, match="config init"):
         load_config(tmp_path / "none.toml")
+
+
+def test_an_annotator_with_a_control_character_is_refused():
+    with pytest.raises(ConfigError, match=r"study\.annotator .*control character"):
+        parse_config('[study]\nannotator = "a\\u001b[31m"', "test")

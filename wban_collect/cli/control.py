@@ -27,6 +27,7 @@ from wban_collect.control.messages import (
 )
 from wban_collect.errors import WbanError
 from wban_dataset.recording.activities import slug
+from wban_dataset.recording.wording import check_printable
 
 START_S = 90.0
 """Longest wait for the required streams: the daemon gives them 30 s, a slow camera more."""
@@ -190,4 +191,5 @@ def _remark(text: str) -> str:
             f"remark of {len(remark)} characters: expected 1 to {LONGEST_REMARK}, "
             "e.g. 'cup fell down'"
         )
+    check_printable(remark, "remark")
     return remark

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wban_collect.config import Config, to_toml
 from wban_collect.doctor.finding import Finding
+from wban_dataset.recording.wording import counted
 
 MARKS = {"ok": "✓", "warning": "!", "failure": "✗"}
 PACKAGES = ("wban", "numpy", "h5py", "pyzmq", "click", "smbus2", "msgspec", "picamera2", "gpiod")
@@ -39,8 +40,8 @@ def report_page(findings: Sequence[Finding], config: Config) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>wban doctor, {made}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>wban doctor</h1><p>{made}: {counts['ok']} ok, {counts['warning']} warnings, "
-        f"{counts['failure']} failures.</p>"
+        f"<h1>wban doctor</h1><p>{made}: {counts['ok']} ok, "
+        f"{counted(counts['warning'], 'warning')}, {counted(counts['failure'], 'failure')}.</p>"
         f"<h2>Found</h2><table><tbody>{rows}</tbody></table>"
         f"<h2>Machine</h2><table><tbody>{about}</tbody></table>"
         f"<h2>Configuration</h2><pre>{escape(_without_people(config))}</pre></body></html>\n"
