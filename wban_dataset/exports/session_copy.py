@@ -233,7 +233,8 @@ class _Copy:
             attributes["axes"] = ["time", "channel"] if signals else ["time"]
         self._file.create_group(layout.ALIGNED, columns, shapes, attributes)
         self._file.write(f"{layout.ALIGNED}/channel", list(group["channel"].asstr()[:]))
-        rows = {n: self._file.rows(f"{layout.ALIGNED}/{n}") for n in stay if n != "channel"}
+        names = [column.name for column in columns if column.name != "channel"]
+        rows = {name: self._file.rows(f"{layout.ALIGNED}/{name}") for name in names}
         for chunk in aligned_chunks(axis, signals, frames):
             rows["time"].append(made.to_utc(self._utc_map, chunk.times_ns))
             rows["monotonic_ns"].append(chunk.times_ns)

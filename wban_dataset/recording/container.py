@@ -282,7 +282,7 @@ class ContainerWriter:
 def software_versions() -> dict[str, str]:
     """Versions of what writes the file."""
     return {
-        "sealed_with": f"wban {_wban_version()}",
+        "sealed_with": f"wban {wban_version()}",
         "python_version": platform.python_version(),
         "numpy_version": np.__version__,
         "h5py_version": h5py.version.version,
@@ -291,7 +291,8 @@ def software_versions() -> dict[str, str]:
 
 
 @cache
-def _wban_version() -> str:
+def wban_version() -> str:
+    """Version of this package; looking it up takes a millisecond."""
     try:
         return importlib.metadata.version("wban")
     except importlib.metadata.PackageNotFoundError:
