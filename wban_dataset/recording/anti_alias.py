@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 CUT = 0.45  # of the new rate: half amplitude here
 HALF_WIDTH_IN_NEW_SAMPLES = 20.0  # the transition ends below half the new rate
 SHORTEST_HALF_WIDTH = 2.0  # of a kernel, in old samples; below it, linear
-BLOCK_VALUES = 1 << 15  # of intermediate results, which then stay in the processor's cache
+BLOCK_VALUES = 1 << 14  # of intermediate results, which then stay in the cache of the processor
 
 
 class LowPass:
