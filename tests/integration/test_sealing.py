@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.integration import session_journal as made
-from wban_dataset.recording import container, sealing
+from wban_dataset.recording import container, content, sealing
 from wban_dataset.recording.errors import SealingError, SessionError
 from wban_dataset.recording.folder_lock import locked
 from wban_dataset.recording.sealing import seal, space_needed
@@ -281,7 +281,7 @@ def every_group(path: Path) -> list[str]:
 def test_every_axis_of_every_dataset_has_a_dimension_scale(folder):
     seal(folder)
     with h5py.File(folder / "session.h5") as file:
-        for path in container.dataset_paths(file):
+        for path in content.dataset_paths(file):
             dataset = file[path]
             if not dataset.is_scale:
                 assert all(len(dataset.dims[axis]) == 1 for axis in range(dataset.ndim)), path

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import astuple
-from importlib.metadata import version
 from typing import Any
 
 from wban_dataset.dataset.configuration import StudyConfiguration
 from wban_dataset.dataset.layout import FORMAT_VERSION
 from wban_dataset.dataset.survey import HYGIENE_SIDECAR, SurveyedSession
+from wban_dataset.recording.container import wban_version
 
 _ROW_OPTIONS = ("calibrate", "rate", "thermal_size", "infrared_size")
 _WINDOW_OPTIONS = (
@@ -40,7 +40,7 @@ def _digest(
     session: SurveyedSession, study: StudyConfiguration, options: tuple[str, ...], more: list[Any]
 ) -> str:
     content = {
-        "wban": version("wban"),
+        "wban": wban_version(),
         "format": FORMAT_VERSION,
         "content": session.info.content_sha256,
         "options": {name: getattr(study, name) for name in options},

@@ -38,8 +38,9 @@ class DatasetStream:
         self.units = str(group.attrs["units"])
         self.sampling_rate_hz = float(group.attrs["sampling_rate_hz"])
         self.placement = str(group.attrs["placement"])
-        self.sample_shape: tuple[int, ...] = tuple(group["data"].shape[1:])
-        self.n_rows = int(group["data"].shape[0])
+        self._data = group["data"]
+        self.sample_shape: tuple[int, ...] = tuple(self._data.shape[1:])
+        self.n_rows = int(self._data.shape[0])
         self.offset: NDArray[np.int64] = group["offset"][:]
 
     @property
@@ -70,7 +71,7 @@ class DatasetStream:
 
     def stored_rows(self, start: int, stop: int) -> NDArray[Any]:
         """Give rows [start, stop) as they stand in the file."""
-        return self._group["data"][start:stop]
+        return self._data[start:stop]
 
     def monotonic_ns(self, start: int, stop: int) -> NDArray[np.int64]:
         """Stamps of rows [start, stop) on each session's own clock."""

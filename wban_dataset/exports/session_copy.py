@@ -23,7 +23,8 @@ from wban_dataset.recording import layout
 from wban_dataset.recording import reconstruction as made
 from wban_dataset.recording.aligned import frames_of, signals_of
 from wban_dataset.recording.alignment import Axis, aligned_chunks, span_of
-from wban_dataset.recording.container import ContainerWriter, software_versions, stored_rows
+from wban_dataset.recording.container import ContainerWriter, software_versions
+from wban_dataset.recording.content import stored_rows
 from wban_dataset.recording.sealed import SealedStore, readable
 from wban_dataset.recording.store import Table, Values
 from wban_dataset.recording.streams import ClockAnchor
@@ -172,7 +173,7 @@ class _Copy:
 
     def _stored_rows(self, dataset: h5py.Dataset) -> Iterator[Any]:
         """Read a dataset in pieces; what is wrong with it is not taken for a full disk."""
-        found = stored_rows(dataset)
+        found = stored_rows(dataset.id)
         while True:
             with readable(self._source.path):
                 rows = next(found, None)
@@ -232,7 +233,8 @@ class _Copy:
             attributes["axes"] = ["time", "channel"] if signals else ["time"]
         self._file.create_group(layout.ALIGNED, columns, shapes, attributes)
         self._file.write(f"{layout.ALIGNED}/channel", list(group["channel"].asstr()[:]))
-        rows = {n: self._file.rows(f"{layout.ALIGNED}/{n}") for n in stay if n != "channel"}
+        names = [column.name for column in columns if column.name != "channel"]
+        rows = {name: self._file.rows(f"{layout.ALIGNED}/{name}") for name in names}
         for chunk in aligned_chunks(axis, signals, frames):
             rows["time"].append(made.to_utc(self._utc_map, chunk.times_ns))
             rows["monotonic_ns"].append(chunk.times_ns)
@@ -269,7 +271,7 @@ class _Copy:
         self._file.create_group(name, layout.PROVENANCE, shapes, kept)
         for column in layout.PROVENANCE:
             self._file.write(f"{name}/{column.name}", table[column.name])
-        self._file.set_attributes(name, {layout.CONTENT_DIGEST: self._file.content_digest()})
+        self._file.set_attributes(name, {layout.CONTENT_DIGEST: self._file.content().sha256})
 
 
 def _check_room(path: Path, n_bytes: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -17,7 +18,7 @@ Floats = NDArray[np.float64]
 CUT = 0.45  # of the new rate: half amplitude here
 HALF_WIDTH_IN_NEW_SAMPLES = 20.0  # the transition ends below half the new rate
 SHORTEST_HALF_WIDTH = 2.0  # of a kernel, in old samples; below it, linear
-BLOCK_VALUES = 1 << 18  # bounds the memory of intermediate results
+BLOCK_VALUES = 1 << 14  # of intermediate results, which then stay in the cache of the processor
 
 
 class LowPass:
@@ -56,7 +57,8 @@ class LowPass:
         values
             Samples, (n, channels).
         left, part
-            Sample before each place, (p,), and the part of the way to the next, (p,), in [0, 1).
+            Sample before each place, (p,), never decreasing, and the part of the way to the next,
+            (p,), in [0, 1).
         first, last
             The samples that each place may use, (p,); both count.
         """
@@ -76,9 +78,12 @@ class LowPass:
         kernels, kernel = np.unique(part + 1j * half_widths, return_inverse=True)
         weights = self._weights(self._taps - kernels.real[:, None], kernels.imag[:, None])
         weights = (weights / weights.sum(axis=1, keepdims=True))[kernel]
-        places = left[:, None] + self._taps
-        np.clip(places, 0, len(values) - 1, out=places)  # beyond, the weight is 0
-        columns = [(weights * values[:, c][places]).sum(axis=1) for c in range(values.shape[1])]
+        reach = len(self._taps) // 2
+        first = int(left[0]) - reach
+        # Beyond the samples the weight is 0.
+        near = values[np.clip(np.arange(first, int(left[-1]) + reach + 1), 0, len(values) - 1)]
+        around = sliding_window_view(np.ascontiguousarray(near.T), len(self._taps), axis=1)
+        columns = [(weights * of_channel[left - left[0]]).sum(axis=1) for of_channel in around]
         return np.stack(columns, axis=1)
 
     def _weights(self, distance: Floats, half_width: Floats) -> Floats:

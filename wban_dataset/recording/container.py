@@ -1,7 +1,7 @@
 # pyright: basic, reportIndexIssue=false, reportArgumentType=false, reportReturnType=false
 # pyright: reportAttributeAccessIssue=false
 # h5py's types are incomplete: whatever stands in a file is a Group | Dataset | Datatype.
-"""Writing the datasets of ``session.h5`` as `layout` describes them, and their digests.
+"""Writing the datasets of ``session.h5`` as `layout` describes them, with their digests.
 
 The bytes of the file depend on what is written and on nothing else: no times, no random numbers.
 Every dataset is created with its final shape, so that nothing in the file is ever resized.
@@ -9,56 +9,69 @@ Every dataset is created with its final shape, so that nothing in the file is ev
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
+import math
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import h5py
 import numpy as np
+from h5py import h5d, h5ds, h5g, h5p, h5s
 from numpy.typing import NDArray
 
-from wban_dataset.recording.layout import CONTENT_DIGEST, Column, chunk_rows
+from wban_dataset.recording.attributes import TEXT, set_attribute, stored_type
+from wban_dataset.recording.content import (
+    Content,
+    ContentDigest,
+    content_digest,
+    hex_digests,
+    selected_rows,
+)
+from wban_dataset.recording.layout import Column, chunk_rows
 from wban_dataset.recording.picture_chunks import FAST_LEVEL, PictureDeflater
 
-READ_BYTES = 2 << 20
 CHUNK_CACHE_BYTES = 1 << 20
 """Per open dataset; HDF5's own default grew to 8 MiB, which a dozen datasets would multiply."""
 
-_SCALE_ATTRIBUTES = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"})
 
+@dataclass(frozen=True, slots=True)
+class NewDataset:
+    """A dataset that waits for its rows.
 
-class ContentDigest:
-    """SHA-256 of a dataset's values: little-endian in C order; strings in UTF-8, ended by 0."""
+    Attributes
+    ----------
+    path
+        From the root without a leading slash.
+    id
+        Of h5py's low-level calls.
+    n_chunk_rows
+        0 where it is stored in one piece.
+    """
 
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-        self.n_rows = 0
+    path: str
+    id: h5d.DatasetID
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    n_chunk_rows: int
 
-    def update(self, rows: NDArray[Any] | Sequence[str]) -> None:
-        """Take the next rows."""
-        self.n_rows += len(rows)
-        if isinstance(rows, np.ndarray):
-            little = rows.astype(rows.dtype.newbyteorder("<"), copy=False)
-            self._sha256.update(np.ascontiguousarray(little).data)
-        else:
-            self._sha256.update(b"".join(text.encode() + b"\0" for text in rows))
-
-    def hexdigest(self) -> str:
-        """64 hexadecimal digits."""
-        return self._sha256.hexdigest()
+    @property
+    def is_picture(self) -> bool:
+        """Whether a row is a picture of bytes."""
+        return self.dtype == np.uint8 and len(self.shape) == 3 and self.n_chunk_rows > 0
 
 
 class RowWriter:
     """Fills one dataset from its first row to its last, whole chunks at a time."""
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
+    def __init__(self, dataset: NewDataset) -> None:
         self.digest = ContentDigest()
         self._dataset = dataset
-        n_buffered = dataset.chunks[0] if dataset.chunks else 1
+        n_buffered = dataset.n_chunk_rows or 1
         self._buffer = np.empty((n_buffered, *dataset.shape[1:]), dtype=dataset.dtype)
         self._n_pending = 0
         self._n_written = 0
@@ -83,10 +96,10 @@ class RowWriter:
             If the dataset did not get exactly its rows.
         """
         self._write()
-        if self._n_written != len(self._dataset):
+        if self._n_written != self._dataset.shape[0]:
             raise ValueError(
-                f"{self._dataset.name}: {self._n_written} rows were written, expected "
-                f"{len(self._dataset)}"
+                f"{self._dataset.path}: {self._n_written} rows were written, expected "
+                f"{self._dataset.shape[0]}"
             )
 
     def _write(self) -> None:
@@ -98,13 +111,17 @@ class RowWriter:
 
     def _store(self, start: int, stop: int) -> None:
         """Write the buffer's first rows as rows [start, stop) of the dataset."""
-        self._dataset.write_direct(self._buffer, np.s_[: stop - start], np.s_[start:stop])
+        rows = self._buffer[: stop - start]
+        dataset = self._dataset.id
+        dataset.write(
+            h5s.create_simple(rows.shape), selected_rows(dataset, start, rows.shape), rows
+        )
 
 
 class PictureWriter(RowWriter):
     """Compresses whole chunks of pictures itself; see `picture_chunks`."""
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
+    def __init__(self, dataset: NewDataset) -> None:
         super().__init__(dataset)
         self._deflater = PictureDeflater()
 
@@ -135,9 +152,10 @@ class ContainerWriter:
         )
         self._gzip_level = gzip_level
         self._digests: dict[str, ContentDigest] = {}
+        self._attribute_texts: dict[str, dict[str, str]] = {}
         # Looking one up by its path costs as much as creating it. What is filled is let go of,
         # and its cache of chunks with it.
-        self._unfilled: dict[str, h5py.Dataset] = {}
+        self._unfilled: dict[str, NewDataset] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -156,17 +174,14 @@ class ContainerWriter:
         """Of every dataset written so far, by path from the root without a leading slash."""
         return dict(sorted(self._digests.items()))
 
-    def set_attributes(self, group: str, attributes: Mapping[str, Any]) -> None:
-        """Set attributes of a group; "" is the root."""
-        target = self._file[group or "/"].attrs
-        for name, value in attributes.items():
-            target[name] = value
+    def content(self) -> Content:
+        """Give the digests of all datasets and attributes so far."""
+        datasets = self.digests
+        return Content(datasets, content_digest(hex_digests(datasets), self._attribute_texts))
 
-    def content_digest(self) -> str:
-        """SHA-256 over the digests of all datasets and all attributes so far."""
-        return content_digest(
-            self._file, {name: digest.hexdigest() for name, digest in self.digests.items()}
-        )
+    def set_attributes(self, path: str, attributes: Mapping[str, Any]) -> None:
+        """Set attributes of a group or a dataset that has none of them yet; "" is the root."""
+        self._set_attributes(self._file[path or "/"].id, path, attributes)
 
     def create_group(
         self,
@@ -182,21 +197,20 @@ class ContainerWriter:
         shapes
             Of each column, by name.
         """
-        created = self._file.create_group(group)
-        scales: dict[str, h5py.Dataset] = {}
+        created = self._file.create_group(group).id
+        scales: dict[str, h5d.DatasetID] = {}
         for column in sorted(columns, key=lambda column: not column.is_scale):
-            dataset = self._create_dataset(created, column, shapes[column.name])
-            self._unfilled[f"{group}/{column.name}"] = dataset
+            path = f"{group}/{column.name}"
+            dataset = self._create_dataset(created, path, column, shapes[column.name])
             if column.is_scale:
-                scales[column.name] = dataset
-                dataset.make_scale(column.name)
+                scales[column.name] = dataset.id
+                h5ds.set_scale(dataset.id, column.name.encode())
             else:
                 for axis, scale in enumerate(column.axes):
-                    h5py.h5ds.attach_scale(dataset.id, scales[scale].id, axis)
-            attributes_of_column = dataset.attrs
-            for name, value in column.attributes.items():
-                attributes_of_column[name] = value
-        self.set_attributes(group, attributes)
+                    h5ds.attach_scale(dataset.id, scales[scale], axis)
+            self._set_attributes(dataset.id, path, column.attributes)
+            self._unfilled[path] = dataset
+        self._set_attributes(created, group, attributes)
 
     def write(self, path: str, values: NDArray[Any] | Sequence[str]) -> None:
         """Fill a whole dataset, ``group/column``."""
@@ -209,7 +223,7 @@ class ContainerWriter:
         digest.update(values)
         dataset = self._unfilled.pop(path)
         if values:
-            dataset[...] = np.array(list(values), dtype=object)
+            dataset.id.write(h5s.ALL, h5s.ALL, np.array(values, dtype=TEXT))
 
     def write_scalar_text(self, name: str, text: str) -> None:
         """Create a dataset at the root that holds one string."""
@@ -220,8 +234,7 @@ class ContainerWriter:
     def rows(self, path: str) -> RowWriter:
         """Fill a dataset, ``group/column``, piece by piece."""
         dataset = self._unfilled.pop(path)
-        is_picture = dataset.dtype == np.uint8 and dataset.ndim == 3 and dataset.chunks is not None
-        fast = is_picture and self._gzip_level == FAST_LEVEL
+        fast = dataset.is_picture and self._gzip_level == FAST_LEVEL
         writer = PictureWriter(dataset) if fast else RowWriter(dataset)
         self._digests[path] = writer.digest
         return writer
@@ -231,123 +244,56 @@ class ContainerWriter:
         """The open file, for reading back what was written."""
         return self._file
 
+    def _set_attributes(self, item: Any, path: str, attributes: Mapping[str, Any]) -> None:
+        texts = self._attribute_texts.setdefault(path, {})
+        for name, value in attributes.items():
+            texts[name] = set_attribute(item, name, value)
+
     def _create_dataset(
-        self, group: h5py.Group, column: Column, shape: tuple[int, ...]
-    ) -> h5py.Dataset:
-        if column.is_text:
-            return group.create_dataset(
-                column.name, shape, dtype=h5py.string_dtype(), track_times=False
-            )
-        dtype = np.dtype(column.dtype)
-        if 0 in shape:  # HDF5 has no chunks of nothing
-            return group.create_dataset(column.name, shape, dtype=dtype, track_times=False)
-        row_bytes = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-        gzip: dict[str, Any] = (
-            {"compression": "gzip", "compression_opts": self._gzip_level}
-            if self._gzip_level
-            else {}
+        self, group: h5g.GroupID, path: str, column: Column, shape: tuple[int, ...]
+    ) -> NewDataset:
+        dtype = TEXT if column.is_text else np.dtype(column.dtype)
+        n_chunk_rows = 0
+        if not column.is_text and 0 not in shape:  # HDF5 has no chunks of nothing
+            row_bytes = dtype.itemsize * math.prod(shape[1:])
+            n_chunk_rows = chunk_rows(row_bytes, shape[0])
+        dataset = h5d.create(
+            group,
+            column.name.encode(),
+            stored_type(dtype),
+            h5s.create_simple(shape),
+            self._storage((n_chunk_rows, *shape[1:]) if n_chunk_rows else None),
         )
-        return group.create_dataset(
-            column.name,
-            shape,
-            dtype=dtype,
-            chunks=(chunk_rows(row_bytes, shape[0]), *shape[1:]),
-            shuffle=True,
-            fletcher32=True,
-            track_times=False,
-            **gzip,
-        )
+        return NewDataset(path, dataset, dtype, shape, n_chunk_rows)
 
-
-def stored_rows(dataset: h5py.Dataset) -> Iterator[NDArray[Any] | list[str]]:
-    """All rows of a dataset, in pieces of a few MB; a scalar string is one row."""
-    if dataset.shape == ():
-        yield [dataset.asstr()[()]]
-    elif dataset.shape[0] == 0:
-        return
-    elif h5py.check_string_dtype(dataset.dtype) is not None:
-        yield list(dataset.asstr()[:])
-    else:
-        row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64))
-        chunk = dataset.chunks[0] if dataset.chunks else 1
-        step = max(chunk, READ_BYTES // max(1, row_bytes) // chunk * chunk)
-        for start in range(0, len(dataset), step):
-            yield dataset[start : start + step]
-
-
-def stored_digest(dataset: h5py.Dataset) -> ContentDigest:
-    """Digest of a dataset as it stands in the file."""
-    digest = ContentDigest()
-    for rows in stored_rows(dataset):
-        digest.update(rows)
-    return digest
-
-
-def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Every dataset of a file by its path from the root without a leading slash, sorted."""
-    found: dict[str, h5py.Dataset] = {}
-
-    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = item
-
-    file.visititems(visit)
-    return dict(sorted(found.items()))
-
-
-def dataset_paths(file: h5py.File) -> list[str]:
-    """Path of every dataset of a file, from the root without a leading slash, sorted."""
-    return list(datasets(file))
-
-
-def content_digest(file: h5py.File, digests: Mapping[str, str]) -> str:
-    """SHA-256 over digests of datasets and every attribute, except the digest itself.
-
-    What HDF5 keeps for its dimension scales is left out: references are addresses.
-    """
-    whole = hashlib.sha256()
-    for name in sorted(digests):
-        whole.update(f"{name} {digests[name]}\n".encode())
-
-    told: dict[str, bytes] = {}
-
-    def visit(name: str, item: Any) -> None:
-        attributes = item.attrs
-        lines = [
-            f"{name}@{key}={attribute_text(attributes[key])}\n"
-            for key in sorted(attributes)
-            if key not in _SCALE_ATTRIBUTES and key != CONTENT_DIGEST
-        ]
-        told[name] = "".join(lines).encode()
-
-    visit("", file)
-    file.visititems(visit)
-    for name in sorted(told):
-        whole.update(told[name])
-    return whole.hexdigest()
-
-
-def attribute_text(value: Any) -> str:
-    """Exact text of an attribute's value."""
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, np.ndarray):
-        return "[" + ",".join(attribute_text(item) for item in value.ravel().tolist()) + "]"
-    if isinstance(value, np.generic):
-        return attribute_text(value.item())
-    return repr(value)
+    def _storage(self, chunks: tuple[int, ...] | None) -> h5p.PropDCID:
+        """Say how a dataset is stored: in one piece, or as compressed chunks with checksums."""
+        properties = h5p.create(h5p.DATASET_CREATE)
+        properties.set_obj_track_times(False)
+        if chunks is not None:
+            properties.set_chunk(chunks)
+            properties.set_shuffle()
+            if self._gzip_level:
+                properties.set_deflate(self._gzip_level)
+            properties.set_fletcher32()
+        return properties
 
 
 def software_versions() -> dict[str, str]:
     """Versions of what writes the file."""
-    try:
-        wban_version = importlib.metadata.version("wban")
-    except importlib.metadata.PackageNotFoundError:
-        wban_version = "unknown"
     return {
-        "sealed_with": f"wban {wban_version}",
+        "sealed_with": f"wban {wban_version()}",
         "python_version": platform.python_version(),
         "numpy_version": np.__version__,
         "h5py_version": h5py.version.version,
         "hdf5_version": h5py.version.hdf5_version,
     }
+
+
+@cache
+def wban_version() -> str:
+    """Version of this package; looking it up takes a millisecond."""
+    try:
+        return importlib.metadata.version("wban")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wban_dataset.recording import layout
-from wban_dataset.recording.container import CHUNK_CACHE_BYTES, stored_rows
+from wban_dataset.recording.attributes import attributes
+from wban_dataset.recording.container import CHUNK_CACHE_BYTES
+from wban_dataset.recording.content import stored_rows
 from wban_dataset.recording.errors import SessionError
 from wban_dataset.recording.store import Table, Values
 
@@ -41,6 +43,8 @@ class SealedStore:
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
         self.file = file
+        self._stream_names: tuple[str, ...] | None = None
+        self._attributes: dict[str, dict[str, Any]] = {}
         # Open datasets keep their last chunks decompressed.
         self._by_rows: dict[tuple[str, str], h5py.Dataset] = {}
 
@@ -64,7 +68,7 @@ class SealedStore:
 
     def root(self) -> dict[str, Any]:
         """Give the session's attributes."""
-        return self._read(lambda: attributes_of(self.file))
+        return self._attributes_at("/")
 
     def configuration(self) -> str:
         """Give the configuration that was recorded with, as TOML."""
@@ -72,28 +76,25 @@ class SealedStore:
 
     def stream_names(self) -> tuple[str, ...]:
         """Give the names of the streams that were recorded."""
-
-        def names() -> tuple[str, ...]:
-            found = []
-            for name, group in self.file.items():
-                if "kind" in group.attrs and group.attrs["device"] != layout.ABSENT_DEVICE:
-                    found.append(name)
-            return tuple(sorted(found))
-
-        return self._read(names)
+        if self._stream_names is None:
+            self._stream_names = self._read(lambda: tuple(sorted(_recorded_streams(self.file))))
+        return self._stream_names
 
     def stream_attributes(self, stream: str) -> dict[str, Any]:
         """Give the attributes of a stream's group."""
-        return self._read(lambda: attributes_of(self.file[stream]))
+        return self._attributes_at(stream)
 
     def n_rows(self, stream: str) -> int:
         """Give the number of a stream's samples."""
         return self._read(lambda: len(self.file[stream]["monotonic_ns"]))
 
+    def n_gaps(self) -> int:
+        """Give the number of gaps of all streams."""
+        return self._read(lambda: len(self.file["gaps/start_ns"]))
+
     def content_sha256(self) -> str:
         """Give the digest of all that was sealed, as the file states it; "" where it does not."""
-        attributes = self._read(lambda: attributes_of(self.file[layout.PROVENANCE_GROUP]))
-        return str(attributes.get(layout.CONTENT_DIGEST, ""))
+        return str(self._attributes_at(layout.PROVENANCE_GROUP).get(layout.CONTENT_DIGEST, ""))
 
     def sample_shape(self, stream: str) -> tuple[int, ...]:
         """Give the shape of one sample of ``data``."""
@@ -101,7 +102,7 @@ class SealedStore:
 
     def scaling(self, stream: str) -> tuple[str, float, float]:
         """Give units, scale factor and offset of ``data``."""
-        found = self._read(lambda: attributes_of(self.file[stream]["data"]))
+        found = self._attributes_at(f"{stream}/data")
         return (
             str(found.get("units", "1")),
             float(found.get("scale_factor", 1.0)),
@@ -147,6 +148,12 @@ class SealedStore:
         self._by_rows.clear()
         self.file.close()
 
+    def _attributes_at(self, path: str) -> dict[str, Any]:
+        """Read all attributes of a group or a dataset once; they are asked for one by one."""
+        if path not in self._attributes:
+            self._attributes[path] = self._read(lambda: attributes_of(self.file[path]))
+        return dict(self._attributes[path])
+
     def _read(self, action: Callable[[], T]) -> T:
         with readable(self.path):
             return action()
@@ -164,18 +171,24 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _recorded_streams(file: h5py.File) -> Iterator[str]:
+    for name in file:
+        if name not in layout.RESERVED_NAMES:
+            found = file[name].attrs
+            if "kind" in found and found["device"] != layout.ABSENT_DEVICE:
+                yield name
+
+
 def attributes_of(item: Any) -> dict[str, Any]:
     """Attributes as Python's own values, without those of HDF5's dimension scales."""
-    hidden = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}
-    attributes = item.attrs
-    return {name: _plain(attributes[name]) for name in attributes if name not in hidden}
+    return {name: _plain(value) for name, value in attributes(item.id).items()}
 
 
 def values_of(dataset: Any) -> Values:
     """All rows of a dataset; strings as a list."""
     if h5py.check_string_dtype(dataset.dtype) is None:
         return dataset[:]
-    return [text for rows in stored_rows(dataset) for text in rows]
+    return [text for rows in stored_rows(dataset.id) for text in rows]
 
 
 def _plain(value: Any) -> Any:

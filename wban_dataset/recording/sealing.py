@@ -151,9 +151,9 @@ def _seal_journal(folder: Path, journal: Path, progress: SealProgress) -> SealRe
         index = JournalIndex.scan(journal, lambda done: progress(done, total))
         n_bytes = index.n_bytes
         writer = SessionWriter(JournalStore(folder, index), part)
-        digests = writer.write(lambda done: progress(n_bytes + done, total))
+        content = writer.write(lambda done: progress(n_bytes + done, total))
         _sync_and_forget(part)
-        compare(part, digests)
+        compare(part, content)
         part.rename(folder / layout.FILE_NAME)
         sync_directory(folder)
     except RecordingError:
@@ -225,9 +225,9 @@ def _report(
         names = store.stream_names()
         return SealReport(
             path=path,
-            rows={name: int(store.reads(name)["n"].sum()) for name in names},
+            rows={name: store.n_rows(name) for name in names},
             n_lost={name: int(store.stream_attributes(name)["n_lost"]) for name in names},
-            n_gaps=len(store.table("gaps")["start_ns"]),
+            n_gaps=store.n_gaps(),
             complete=bool(root["complete"]),
             recovered=bool(root["recovered"]),
             end_reason=str(root["end_reason"]),

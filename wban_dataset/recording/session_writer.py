@@ -14,12 +14,8 @@ from wban_dataset.recording import layout
 from wban_dataset.recording import reconstruction as made
 from wban_dataset.recording.aligned import frames_of, signals_of
 from wban_dataset.recording.alignment import METHOD, Axis, aligned_chunks, span_of
-from wban_dataset.recording.container import (
-    ContainerWriter,
-    ContentDigest,
-    RowWriter,
-    software_versions,
-)
+from wban_dataset.recording.container import ContainerWriter, RowWriter, software_versions
+from wban_dataset.recording.content import Content
 from wban_dataset.recording.errors import SealingError
 from wban_dataset.recording.journal_blocks import all_counts
 from wban_dataset.recording.journal_index import Progress, segment_sizes
@@ -54,8 +50,8 @@ class SessionWriter:
             for name, index in store.index.streams.items()
         }
 
-    def write(self, progress: Progress | None = None) -> dict[str, ContentDigest]:
-        """Write everything; return the digest of every dataset as the journal gave it."""
+    def write(self, progress: Progress | None = None) -> Content:
+        """Write everything; return its digests as the journal gave it."""
         with ContainerWriter(self._path, self._store.index.header.gzip_level) as file:
             file.write_scalar_text(layout.CONFIGURATION, self._store.configuration())
             for spec in self._specs():
@@ -66,7 +62,7 @@ class SessionWriter:
             self._write_aligned(file)
             self._write_tables(file, figures)
             self._write_provenance(file)
-            return file.digests
+            return file.content()
 
     def _specs(self) -> list[StreamSpec]:
         """Streams that were recorded, and an empty one of each kind that every file has."""
@@ -238,8 +234,8 @@ class SessionWriter:
             )
         _write_table(file, layout.PROVENANCE_GROUP, layout.PROVENANCE, table)
         file.set_attributes(layout.PROVENANCE_GROUP, software_versions())
-        digest = file.content_digest()
-        file.set_attributes(layout.PROVENANCE_GROUP, {layout.CONTENT_DIGEST: digest})
+        digest = {layout.CONTENT_DIGEST: file.content().sha256}
+        file.set_attributes(layout.PROVENANCE_GROUP, digest)
 
 
 class _CountsWriter:

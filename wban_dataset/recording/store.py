@@ -40,6 +40,10 @@ class Store(Protocol):
         """Give the attributes of a stream's group."""
         ...
 
+    def n_rows(self, stream: str) -> int:
+        """Give the number of a stream's samples."""
+        ...
+
     def sample_shape(self, stream: str) -> tuple[int, ...]:
         """Give the shape of one sample of ``data``."""
         ...

@@ -73,6 +73,10 @@ class JournalStore:
         gaps = self.gaps(stream)
         return made.stream_attributes(self.index, self.index.streams[stream], gaps, rate_hz)
 
+    def n_rows(self, stream: str) -> int:
+        """Give the number of a stream's samples."""
+        return self.index.streams[stream].n_rows
+
     def sample_shape(self, stream: str) -> tuple[int, ...]:
         """Give the shape of one sample of ``data``."""
         spec = self.spec(stream)

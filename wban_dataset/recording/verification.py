@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ import numpy as np
 
 from wban_dataset.recording import layout, timebase
 from wban_dataset.recording import reconstruction as made
-from wban_dataset.recording.container import (
-    ContentDigest,
+from wban_dataset.recording.container import CHUNK_CACHE_BYTES
+from wban_dataset.recording.content import (
+    Content,
     content_digest,
     dataset_paths,
-    datasets,
+    stored_attribute_texts,
+    stored_content,
     stored_digest,
 )
 from wban_dataset.recording.errors import SealingError, SessionError
@@ -76,28 +78,29 @@ def verify(store: Store) -> VerifyReport:
     return VerifyReport(store.path, tuple(problems), n_datasets, n_bytes)
 
 
-def compare(path: Path, digests: Mapping[str, ContentDigest]) -> None:
-    """Read a new file back and compare every dataset with what the journal gave.
+def compare(path: Path, content: Content) -> None:
+    """Read a new file back and compare all that stands in it with what the journal gave.
 
     Raises
     ------
     SealingError
-        If a dataset is missing, unexpected, or has other rows.
+        If a dataset is missing, unexpected, or has other rows, or attributes differ.
     """
     try:
-        with h5py.File(path, "r") as file:
-            found = datasets(file)
-            if list(found) != sorted(digests):
-                differing = sorted(set(found) ^ set(digests))
-                raise _differs(path, f"dataset {differing[0]} is missing or unexpected")
-            for name, dataset in found.items():
-                stored = stored_digest(dataset)
-                if stored.n_rows != digests[name].n_rows:
-                    raise _differs(path, f"dataset {name} has {counted(stored.n_rows, 'row')}")
-                if stored.hexdigest() != digests[name].hexdigest():
-                    raise _differs(path, f"dataset {name} has other values")
+        with h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE_BYTES) as file:
+            found = stored_content(file)
     except READ_ERRORS as error:
         raise _differs(path, f"it cannot be read back ({error})") from error
+    differing = sorted(set(found.datasets) ^ set(content.datasets))
+    if differing:
+        raise _differs(path, f"dataset {differing[0]} is missing or unexpected")
+    for name, stored in found.datasets.items():
+        if stored.n_rows != content.datasets[name].n_rows:
+            raise _differs(path, f"dataset {name} has {counted(stored.n_rows, 'row')}")
+        if stored.hexdigest() != content.datasets[name].hexdigest():
+            raise _differs(path, f"dataset {name} has other values")
+    if found.sha256 != content.sha256:
+        raise _differs(path, "it has other attributes")
 
 
 def _differs(path: Path, what: str) -> SealingError:
@@ -122,7 +125,7 @@ def _digest_problems(file: h5py.File) -> tuple[int, list[str]]:
         problems.append(f"dataset {name} is {'missing' if name in stated else 'unexpected'}")
     for name in sorted(set(own) & set(stated)):
         try:
-            found = stored_digest(file[name])
+            found = stored_digest(file[name].id)
         except READ_ERRORS as error:
             problems.append(f"dataset {name} cannot be read: {error}")
             continue
@@ -133,8 +136,9 @@ def _digest_problems(file: h5py.File) -> tuple[int, list[str]]:
             problems.append(f"dataset {name} has other values than when it was sealed")
     for name in dataset_paths(file):
         if name not in own:
-            stated[name] = stored_digest(file[name]).hexdigest()
-    if content_digest(file, stated) != provenance.attrs.get(layout.CONTENT_DIGEST):
+            stated[name] = stored_digest(file[name].id).hexdigest()
+    found_sha256 = content_digest(stated, stored_attribute_texts(file))
+    if found_sha256 != provenance.attrs.get(layout.CONTENT_DIGEST):
         problems.append("attributes are not as they were when it was sealed")
     return len(own), problems
 

@@ -8,7 +8,6 @@ its content, so that importing twice gives the same bytes.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from wban_dataset.errors import DatasetError
 from wban_dataset.recording import layout
+from wban_dataset.recording.container import wban_version
 from wban_dataset.recording.errors import SessionError
 from wban_dataset.recording.framing import NONCE_BYTES
 from wban_dataset.recording.journal import JournalWriter, sync_directory
@@ -313,7 +313,7 @@ def _header(session: ImportedSession, session_id: str) -> SessionHeader:
         subject=session.subject,
         activity=session.activity,
         host="",
-        wban_version=importlib.metadata.version("wban"),
+        wban_version=wban_version(),
         started_monotonic_ns=0,
         configuration=session.configuration,
         attributes={SOURCE: session.source, RECORDING: session.recording},

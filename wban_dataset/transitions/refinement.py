@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from wban_dataset.errors import DatasetError
@@ -222,11 +223,10 @@ def _best_interval(
     ends = _border_prior(at_s - settings.offset_from_boundary_s, boundary_error_s) + gathered
     duration_s = np.arange(1, max(len(edge), 2)) * SEARCH_STEP * STEP_S
     deviation = (np.log(duration_s) - settings.log_duration_mean) / settings.log_duration_sd
-    lasts = np.concatenate(([-np.inf], -0.5 * deviation**2))
-    steps = np.arange(len(edge))
-    length = steps[None, :] - steps[:, None]
-    # A transition's row is its onset, its column its offset.
-    total = begins[:, None] + ends[None, :] + np.where(length > 0, lasts[np.abs(length)], -np.inf)
+    by_length = np.concatenate((np.full(len(edge), -np.inf), -0.5 * deviation**2))
+    # A transition's row is its onset, its column its offset, which comes after it.
+    lasts = sliding_window_view(by_length, len(edge))[: len(edge)][::-1]
+    total = begins[:, None] + ends[None, :] + lasts
     first, last = np.unravel_index(int(np.argmax(total)), total.shape)
     return int(edge[first]), int(edge[last])
 
