@@ -234,7 +234,7 @@ def _split_and_audited(
     progress("auditing", 0, 1)
     split = make_folds(infos, whole.windows, split_options(study), whole.classes)
     recordings = whole.recordings()
-    sketches = [shard.sketch(number) for number, shard in enumerate(whole.shards)]
+    sketches = (shard.sketch(number) for number, shard in enumerate(whole.shards))
     result = audit(
         AuditedDataset(
             sessions=infos,

@@ -89,15 +89,14 @@ class Merged:
 
     def _blocks(self, name: str) -> Iterator[Block]:
         for shard in self.shards:
-            # A new one, whose columns are not kept once its rows are written.
-            reader = Shard(shard.folder)
-            stream = reader.stream(name)
+            stream = shard.stream(name)
             if stream is None:
                 continue
+            monotonic_ns, segment = shard.times(name)
             done = 0
-            for rows in reader.blocks(name, stream):
+            for rows in shard.blocks(name, stream):
                 part = slice(done, done + len(rows))
-                yield rows, stream.monotonic_ns[part], stream.segment[part]
+                yield rows, monotonic_ns[part], segment[part]
                 done += len(rows)
 
 
@@ -116,13 +115,12 @@ def merged(
     tables: list[WindowTable] = []
     changes: list[TransitionTable] = []
     for number, shard in enumerate(shards):
-        reader = Shard(shard.folder)
         for name in streams:
-            stream = reader.stream(name)
-            n_rows = len(stream.monotonic_ns) if stream else 0
+            stream = shard.stream(name)
+            n_rows = stream.n_rows if stream else 0
             offset[name][number + 1] = offset[name][number] + n_rows
-        tables.append(_numbered(reader, number, classes, streams, offset))
-        changes.append(_numbered_transitions(reader, number, classes))
+        tables.append(_numbered(shard, number, classes, streams, offset))
+        changes.append(_numbered_transitions(shard, number, classes))
     windows, transitions = joined(tables), joined_transitions(changes)
     return Merged(study, classes, sessions, shards, streams, offset, windows, transitions)
 
@@ -145,7 +143,7 @@ def recording_of(
             kind=stream.kind,
             units=stream.units,
             sampling_rate_hz=_rate_hz(stream, study),
-            n_rows=len(found.monotonic_ns),
+            n_rows=found.n_rows,
             first_row=int(offset[stream.name][number]) if offset is not None else 0,
             read=_reader(shard, stream, found),
             scale_factor=_counts_scale(stream, study),

@@ -12,7 +12,7 @@ For each fold, between test, validation and training:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from wban_dataset.splits.audited import AuditedDataset
 from wban_dataset.splits.findings import AuditResult, Finding
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 def audit(
     audited: AuditedDataset,
-    sketches: Sequence[Sketch] | None = None,
+    sketches: Iterable[Sketch] | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
     """Look for everything that two roles of a fold may share.
@@ -35,8 +35,8 @@ def audit(
     Parameters
     ----------
     sketches
-        Of all recordings, in their order, where they were made before; otherwise each recording
-        is read once here.
+        Of all recordings, where they were made before; otherwise each recording is read once here.
+        They are taken one at a time and not kept.
     progress
         Told how many recordings were read, of how many.
 
@@ -49,7 +49,7 @@ def audit(
     duplicates = []
     if audited.recordings is not None:
         if sketches is None:
-            sketches = list(_sketched(audited.recordings, progress))
+            sketches = _sketched(audited.recordings, progress)
         duplicates = near_duplicates(audited.recordings, sketches)
     shared = SharedBetweenRoles(audited)
     copies = SharedRecordings(audited, duplicates)
