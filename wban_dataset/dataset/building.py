@@ -142,7 +142,8 @@ def _build(
     progress("converting", 0, len(tasks))
     make_shards(tasks, workers, scheduler, done)
     classes = study.classes or tuple(sorted({name for s in sessions for name in s.classes}))
-    whole = merged(sessions, [Shard(task.shard) for task in tasks], classes, study)
+    shards = [Shard(task.shard) for task in tasks]
+    whole = merged(sessions, shards, classes, study, fresh_folder(folder / "windows"))
     split, audited = _split_and_audited(whole, study, progress)
     report = BuildReport(
         out=out,

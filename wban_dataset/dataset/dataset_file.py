@@ -19,9 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wban_dataset.dataset import layout
+from wban_dataset.dataset.column_files import let_go
 from wban_dataset.session_info import SessionInfo
 from wban_dataset.splits.fold import Fold
 from wban_dataset.windows.window_table import BY_STREAM, PLAIN_COLUMNS, WindowTable
+
+ROWS_AT_ONCE = 1 << 16
 
 Block = tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int32]]
 """Some rows of a stream, their stamps, and the numbers of their segments."""
@@ -138,12 +141,19 @@ def _write_folds(group: h5py.Group, folds: Sequence[Fold], n_windows: int) -> No
     _write_texts(group, "name", [fold.name for fold in folds])
     role = group.create_dataset("role", (len(folds), n_windows), dtype="|u1", track_times=False)
     for number, fold in enumerate(folds):
-        role[number] = fold.role
+        for start in range(0, n_windows, ROWS_AT_ONCE):
+            stop = start + ROWS_AT_ONCE
+            role[number, start:stop] = fold.role[start:stop]
 
 
 def _write(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
-    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    group.create_dataset(name, data=little, track_times=False)
+    """Write a column in pieces, since it may be a mapped file that is not to be held whole."""
+    little = values.dtype.newbyteorder("<")
+    dataset = group.create_dataset(name, values.shape, dtype=little, track_times=False)
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        stop = start + ROWS_AT_ONCE
+        dataset[start:stop] = values[start:stop]
+        let_go(values)
 
 
 def _write_texts(group: h5py.Group, name: str, texts: Sequence[str]) -> None:

@@ -24,6 +24,8 @@ ROLE_PAIRS = (
 )
 """The role that is compromised, and the one that it may share with."""
 
+WINDOWS_AT_ONCE = 1 << 16
+
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -51,14 +53,13 @@ class SharedBetweenRoles:
             yield from self._not_excluded(fold, roles, rows, others)
             return
         shared: dict[str, Mask] = {}
-        for what, (start, stop, apart) in self._spans.items():
-            if apart:  # sessions share none of these: only those with both roles are looked at
-                near, near_others = self._in_both(rows, others)
-            else:
-                near, near_others = np.ones(len(rows), np.bool_), others
+        in_both = self._in_both(rows, others)
+        for what, (first, last, apart) in self._spans.items():
             mask = np.zeros(len(rows), np.bool_)
-            inside = rows[near]
-            mask[near] = touched(start[inside], stop[inside], start[near_others], stop[near_others])
+            # Where sessions share none of these, only those with both roles are looked at.
+            for places, near in in_both if apart else [(np.arange(len(rows)), others)]:
+                inside = rows[places]
+                mask[places] = touched(first[inside], last[inside], first[near], last[near])
             if mask.any():
                 shared[what] = mask
         if shared:
@@ -154,19 +155,30 @@ class SharedBetweenRoles:
         That they do is looked at here and not taken for granted.
         """
         windows = self.audited.windows
-        spans = {"time": (*self._axis, True)}
+        spans: dict[str, tuple[Ints, Ints, bool]] = {
+            "time": (windows.start_ns, windows.stop_ns, True)
+        }
         for stream, first in windows.first_row.items():
             last = windows.last_row[stream]
-            spans[f"rows of {stream}"] = (first, last, _apart(self._sessions, first, last))
+            spans[f"rows of {stream}"] = (first, last, _apart(windows.session, first, last))
         for stream, frame in windows.frame.items():
             last = np.where(frame == NO_FRAME, frame, frame + 1)
-            spans[f"frames of {stream}"] = (frame, last, _apart(self._sessions, frame, last))
+            spans[f"frames of {stream}"] = (frame, last, _apart(windows.session, frame, last))
         return spans
 
-    def _in_both(self, rows: Ints, others: Ints) -> tuple[Mask, Ints]:
-        """Tell which rows are of sessions that the others have too, and give those others."""
+    def _in_both(self, rows: Ints, others: Ints) -> list[tuple[Ints, Ints]]:
+        """Give places in `rows` and the others of each session that both have."""
         of_rows, of_others = self._sessions[rows], self._sessions[others]
-        return np.isin(of_rows, of_others), others[np.isin(of_others, of_rows)]
+        both = np.intersect1d(of_rows, of_others)
+        order, other_order = (np.argsort(s, kind="stable") for s in (of_rows, of_others))
+        found: list[tuple[Ints, Ints]] = []
+        for session in both:
+            own, other = (
+                slice(*np.searchsorted(s, (session, session + 1), sorter=o))
+                for s, o in ((of_rows, order), (of_others, other_order))
+            )
+            found.append((order[own], others[other_order[other]]))
+        return found
 
     def _partners(self, leaking: Ints, others: Ints) -> tuple[int, ...]:
         both = np.intersect1d(self._sessions[leaking], self._sessions[others])
@@ -183,15 +195,20 @@ def _codes(names: list[str]) -> tuple[Ints, list[str]]:
     return np.array([place[name] for name in names], dtype=np.int64), known
 
 
-def _apart(session: Ints, first: Ints, last: Ints) -> bool:
-    """Whether the spans of different sessions have nothing in common."""
-    there = last > first
-    session, first, last = session[there], first[there], last[there]
-    order = np.argsort(first, kind="stable")
-    session, first, last = session[order], first[order], last[order]
-    # Where the session changes along the rows, all that came before must have ended; and each
-    # session must be met once only.
-    changes = np.flatnonzero(np.diff(session)) + 1
-    reached = np.maximum.accumulate(last)
-    once = len(changes) + 1 == len(np.unique(session)) if len(session) else True
-    return bool(once and (reached[changes - 1] <= first[changes]).all())
+def _apart(session: NDArray[np.int32], first: Ints, last: Ints) -> bool:
+    """Whether the spans of different sessions have nothing in common, nor lie between each other's.
+
+    Looked at in pieces: the columns may be mapped files.
+    """
+    n_sessions = int(session.max()) + 1 if len(session) else 0
+    low = np.full(n_sessions, np.iinfo(np.int64).max)
+    high = np.full(n_sessions, np.iinfo(np.int64).min)
+    for start in range(0, len(session), WINDOWS_AT_ONCE):
+        piece = slice(start, start + WINDOWS_AT_ONCE)
+        there = last[piece] > first[piece]
+        of = session[piece][there]
+        np.minimum.at(low, of, first[piece][there])
+        np.maximum.at(high, of, last[piece][there])
+    order = np.argsort(low, kind="stable")
+    order = order[high[order] > low[order]]
+    return bool((high[order[:-1]] <= low[order[1:]]).all())
