@@ -57,7 +57,7 @@ file_path = click.Path(exists=True, path_type=Path)
 )
 @click.option("--purge", "purge_s", type=click.FloatRange(0), help="Gap in s that was promised.")
 @click.option("--limit", default=N_LISTED, show_default=True, help="Findings that are listed.")
-@click.option("--json", "as_json", is_flag=True, help="All findings with all rows, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="All findings, each with its first 1000 windows, as JSON.")
 def audit(
     dataset: Path | None,
     windows: Path | None,
@@ -137,9 +137,15 @@ def leak_meter(
 
 def _audited_dataset(path: Path, unit: str | None, purge_s: float | None) -> AuditResult:
     from wban_dataset.dataset.opened import load_dataset
+    from wban_dataset.dataset.threads import one_thread
     from wban_dataset.splits.audit import audit as audited
 
-    with _readable(path), load_dataset(path) as found, _progress("reading") as progress:
+    with (
+        one_thread(),
+        _readable(path),
+        load_dataset(path) as found,
+        _progress("reading") as progress,
+    ):
         return audited(_as_audited(found, unit, purge_s), progress=progress)
 
 
@@ -156,9 +162,8 @@ def _readable(path: Path) -> Generator[None]:
 
 
 def _audited_lists(windows: Path, split: Path, unit: str, purge_s: float) -> AuditResult:
-    from wban_dataset.splits.audit import audit as audited
     from wban_dataset.splits.audited import AuditedDataset
-    from wban_dataset.splits.index_lists import as_listed, read_split, read_windows
+    from wban_dataset.splits.index_lists import audited_as_listed, read_split, read_windows
     from wban_dataset.splits.options import Unit
 
     sessions, table = read_windows(windows)
@@ -166,7 +171,7 @@ def _audited_lists(windows: Path, split: Path, unit: str, purge_s: float) -> Aud
     given = AuditedDataset(
         sessions, listed.windows, listed.folds, Unit(unit), purge_ns=round(purge_s * 1e9)
     )
-    return as_listed(audited(given), listed)
+    return audited_as_listed(given, listed)
 
 
 def _as_audited(dataset: Dataset, unit: str | None, purge_s: float | None) -> AuditedDataset:

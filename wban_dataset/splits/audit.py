@@ -13,9 +13,10 @@ For each fold, between test, validation and training:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from wban_dataset.splits.audited import AuditedDataset
-from wban_dataset.splits.findings import AuditResult, Finding
+from wban_dataset.splits.findings import AuditResult, Finding, LeakKind, Tally
 from wban_dataset.splits.near_duplicates import near_duplicates
 from wban_dataset.splits.recording import Recording
 from wban_dataset.splits.shared import SharedBetweenRoles
@@ -29,6 +30,7 @@ def audit(
     audited: AuditedDataset,
     sketches: Iterable[Sketch] | None = None,
     progress: Progress | None = None,
+    numbered: Callable[[Finding], Finding] | None = None,
 ) -> AuditResult:
     """Look for everything that two roles of a fold may share.
 
@@ -39,6 +41,8 @@ def audit(
         They are taken one at a time and not kept.
     progress
         Told how many recordings were read, of how many.
+    numbered
+        Gives a finding with other numbers of windows, under which they are counted and listed.
 
     Raises
     ------
@@ -53,12 +57,15 @@ def audit(
         duplicates = near_duplicates(audited.recordings, sketches)
     shared = SharedBetweenRoles(audited)
     copies = SharedRecordings(audited, duplicates)
-    findings: list[Finding] = []
+    tally = Tally()
     for fold in audited.folds:
-        findings += [*shared.findings(fold), *copies.findings(fold)]
+        found = chain(shared.findings(fold), copies.findings(fold))
+        tally.add_fold(map(numbered, found) if numbered else found, len(audited.windows))
     return AuditResult(
         unit=audited.unit,
-        findings=tuple(findings),
+        findings=tuple(tally.kept),
+        n_leaking={kind.value: n for kind in LeakKind if (n := tally.counts[kind.value])},
+        n_left_out=tally.n_left_out,
         n_folds=len(audited.folds),
         n_windows=len(audited.windows),
         unchecked=tuple(_unchecked(audited)),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wban_dataset.splits.audited import AuditedDataset
 from wban_dataset.splits.findings import Finding, LeakKind
 from wban_dataset.splits.fold import Fold, Role
-from wban_dataset.splits.intervals import spans_on_one_axis, touched
+from wban_dataset.splits.intervals import touched
 from wban_dataset.splits.options import Unit
 from wban_dataset.splits.units import named
 from wban_dataset.windows.window_table import NO_FRAME
@@ -59,7 +59,8 @@ class SharedBetweenRoles:
             # Where sessions share none of these, only those with both roles are looked at.
             for places, near in in_both if apart else [(np.arange(len(rows)), others)]:
                 inside = rows[places]
-                mask[places] = touched(first[inside], last[inside], first[near], last[near])
+                spans = _piece(first, last, inside), _piece(first, last, near)
+                mask[places] = touched(*spans[0], *spans[1])
             if mask.any():
                 shared[what] = mask
         if shared:
@@ -98,8 +99,12 @@ class SharedBetweenRoles:
         gap_ns = self.audited.purge_ns
         if not gap_ns or not self.audited.has_times:
             return
-        start, stop = self._axis
-        mask = touched(start[rows] - gap_ns, stop[rows] + gap_ns, start[others], stop[others])
+        start, stop = self.audited.windows.start_ns, self.audited.windows.stop_ns
+        mask = np.zeros(len(rows), np.bool_)
+        for places, near in self._in_both(rows, others):
+            inside = rows[places]
+            from_ns, to_ns = start[inside] - gap_ns, stop[inside] + gap_ns
+            mask[places] = touched(from_ns, to_ns, start[near], stop[near])
         if mask.any():
             leaking = rows[mask]
             detail = f"nearer than {gap_ns / 1e9:g} s"
@@ -133,10 +138,6 @@ class SharedBetweenRoles:
         return _codes([session.subject for session in self.audited.sessions])[0]
 
     @cached_property
-    def _axis(self) -> tuple[Ints, Ints]:
-        return spans_on_one_axis(self.audited.windows, 2 * self.audited.purge_ns)
-
-    @cached_property
     def _demanded(self) -> list[tuple[LeakKind, Ints, list[str]]]:
         """What must differ: kind of leak, code of each session, name of each code."""
         sessions, unit = self.audited.sessions, self.audited.unit
@@ -149,21 +150,21 @@ class SharedBetweenRoles:
         return demanded
 
     @cached_property
-    def _spans(self) -> dict[str, tuple[Ints, Ints, bool]]:
-        """What windows cover, by what it is: spans, and whether those of two sessions differ.
+    def _spans(self) -> dict[str, tuple[Ints, Ints | None, bool]]:
+        """What windows cover, by what it is: for `_piece`, and whether two sessions share none.
 
-        That they do is looked at here and not taken for granted.
+        That they do not is looked at here and not taken for granted.
         """
         windows = self.audited.windows
-        spans: dict[str, tuple[Ints, Ints, bool]] = {
+        spans: dict[str, tuple[Ints, Ints | None, bool]] = {
             "time": (windows.start_ns, windows.stop_ns, True)
         }
         for stream, first in windows.first_row.items():
             last = windows.last_row[stream]
             spans[f"rows of {stream}"] = (first, last, _apart(windows.session, first, last))
         for stream, frame in windows.frame.items():
-            last = np.where(frame == NO_FRAME, frame, frame + 1)
-            spans[f"frames of {stream}"] = (frame, last, _apart(windows.session, frame, last))
+            apart = _apart(windows.session, frame, None)
+            spans[f"frames of {stream}"] = (frame, None, apart)
         return spans
 
     def _in_both(self, rows: Ints, others: Ints) -> list[tuple[Ints, Ints]]:
@@ -195,7 +196,15 @@ def _codes(names: list[str]) -> tuple[Ints, list[str]]:
     return np.array([place[name] for name in names], dtype=np.int64), known
 
 
-def _apart(session: NDArray[np.int32], first: Ints, last: Ints) -> bool:
+def _piece(first: Ints, last: Ints | None, rows: Ints | slice) -> tuple[Ints, Ints]:
+    """Spans of some windows; without `last` those of the frame that `first` names."""
+    starts = first[rows]
+    if last is None:
+        return starts, np.where(starts == NO_FRAME, starts, starts + 1)
+    return starts, last[rows]
+
+
+def _apart(session: NDArray[np.int32], first: Ints, last: Ints | None) -> bool:
     """Whether the spans of different sessions have nothing in common, nor lie between each other's.
 
     Looked at in pieces: the columns may be mapped files.
@@ -205,10 +214,11 @@ def _apart(session: NDArray[np.int32], first: Ints, last: Ints) -> bool:
     high = np.full(n_sessions, np.iinfo(np.int64).min)
     for start in range(0, len(session), WINDOWS_AT_ONCE):
         piece = slice(start, start + WINDOWS_AT_ONCE)
-        there = last[piece] > first[piece]
+        starts, ends = _piece(first, last, piece)
+        there = ends > starts
         of = session[piece][there]
-        np.minimum.at(low, of, first[piece][there])
-        np.maximum.at(high, of, last[piece][there])
+        np.minimum.at(low, of, starts[there])
+        np.maximum.at(high, of, ends[there])
     order = np.argsort(low, kind="stable")
     order = order[high[order] > low[order]]
     return bool((high[order[:-1]] <= low[order[1:]]).all())
