@@ -58,7 +58,12 @@ file_path = click.Path(exists=True, path_type=Path)
 )
 @click.option("--purge", "purge_s", type=click.FloatRange(0), help="Gap in s that was promised.")
 @click.option("--limit", default=N_LISTED, show_default=True, help="Findings that are listed.")
-@click.option("--json", "as_json", is_flag=True, help="All findings, each with its first 1000 windows, as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="All findings, each with its first 1000 windows, as JSON.",
+)
 def audit(
     dataset: Path | None,
     windows: Path | None,

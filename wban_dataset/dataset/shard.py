@@ -8,7 +8,7 @@ its changes of activity; ``columns`` is all the rest but ``sketch``, which is th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ SKETCH_FILE = "sketch"
 TRANSITIONS_FILE = "transitions"
 CLIPS_FILE = "clips"
 _ARRAY_FILES = (COLUMNS_FILE, SKETCH_FILE, TRANSITIONS_FILE)
-BLOCK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +77,25 @@ class Shard:
         if n_rows is None:
             return None
         shape = self._array(f"{path}sample_shape")
-        return StreamShard(np.dtype(str(self._array(f"{path}dtype"))), tuple(shape.tolist()), n_rows)
+        return StreamShard(
+            np.dtype(str(self._array(f"{path}dtype"))), tuple(shape.tolist()), n_rows
+        )
 
     def times(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Give stamps and numbers of segments of a stream's rows, (n,) each."""
         path = f"streams/{name}/"
         return self._array(f"{path}monotonic_ns"), self._array(f"{path}segment")
 
+    def data_file(self, name: str) -> Path:
+        """Give the file whose bytes are the rows of a stream."""
+        return self.folder / f"{name}.data"
+
     def rows(self, name: str, stream: StreamShard, start: int, stop: int) -> NDArray[Any]:
         """Give rows [start, stop) of a stream as they are stored."""
-        with (self.folder / f"{name}.data").open("rb") as file:
+        with self.data_file(name).open("rb") as file:
             file.seek(start * stream.row_bytes)
             flat = np.frombuffer(file.read((stop - start) * stream.row_bytes), dtype=stream.dtype)
         return flat.reshape(-1, *stream.sample_shape)
-
-    def blocks(self, name: str, stream: StreamShard) -> Iterator[NDArray[Any]]:
-        """Give all rows of a stream, some MB at a time."""
-        step = max(1, BLOCK_BYTES // stream.row_bytes)
-        for start in range(0, stream.n_rows, step):
-            yield self.rows(name, stream, start, min(start + step, stream.n_rows))
 
     def transitions(self) -> TransitionTable:
         """Give the changes of activity, session number 0, codes counted within the shard."""
@@ -156,7 +155,7 @@ def is_whole(folder: Path) -> bool:
 def _has_rows(shard: Shard, name: str) -> bool:
     stream = shard.stream(name)
     expected = stream.n_rows * stream.row_bytes if stream else 0
-    data = shard.folder / f"{name}.data"
+    data = shard.data_file(name)
     return data.is_file() and data.stat().st_size == expected
 
 
