@@ -247,7 +247,8 @@ def test_findings_are_counted_whole_and_listed_up_to_a_limit(monkeypatch):
     monkeypatch.setattr("wban_dataset.splits.findings.MOST_FINDINGS", 3)
     some = audit(given)
     assert some.counts() == whole.counts() != {}
-    assert len(some.leaks) == 3 and some.n_left_out == (len(whole.leaks) - 3, 0)
+    assert len(some.leaks) == 3
+    assert some.n_left_out == (len(whole.leaks) - 3, 0)
     for short, long in zip(some.leaks, whole.leaks, strict=False):
         assert short.rows.tolist() == long.rows[:2].tolist()
         assert short.n_windows == len(long.rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,9 +50,3 @@ class ColumnFiles:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"column-{list(self._dtypes).index(name)}"
-
-
-def let_go(column: NDArray[Any]) -> None:
-    """Let the system take back what was looked at of a mapped column; others stay as they are."""
-    if isinstance(column.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        column.base.madvise(mmap.MADV_DONTNEED)

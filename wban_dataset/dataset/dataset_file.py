@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wban_dataset.dataset import layout
-from wban_dataset.dataset.column_files import let_go
 from wban_dataset.dataset.file_bytes import copy_into
 from wban_dataset.session_info import SessionInfo
 from wban_dataset.splits.fold import Fold
+from wban_dataset.windows.mapped import let_go
 from wban_dataset.windows.window_table import BY_STREAM, PLAIN_COLUMNS, WindowTable
 
 ROWS_AT_ONCE = 1 << 16
@@ -106,7 +106,7 @@ def _write_sessions(group: h5py.Group, sessions: Sequence[SessionInfo]) -> None:
 
 
 def _write_stream(group: h5py.Group, stream: StreamContent) -> list[_Copy]:
-    """Write all but the rows that are bytes of files; say where these go once the file is closed."""
+    """Write a stream; rows that are bytes of files only get their place, which is returned."""
     group.attrs["kind"] = stream.kind
     group.attrs["units"] = stream.units
     group.attrs["sampling_rate_hz"] = float(stream.sampling_rate_hz)

@@ -7,10 +7,15 @@ it a build of many sessions in one process grows, though it holds nothing.
 from __future__ import annotations
 
 import ctypes
+import gc
 
 
 def give_back() -> None:
-    """Give back what is free; on systems without glibc nothing happens."""
+    """Give back what is free, and what only refers to itself, as a session and its streams do.
+
+    On systems without glibc the first is left to the library.
+    """
+    gc.collect()
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError, TypeError):

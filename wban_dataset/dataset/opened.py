@@ -168,7 +168,7 @@ class Dataset:
 
     @cached_property
     def fitted_windows(self) -> dict[str, NDArray[np.int64]]:
-        """Numbers of the windows that statistics were fitted on, by fold; {} where none are kept."""
+        """By fold, numbers of the windows that statistics were fitted on; {} without statistics."""
         fitted: dict[str, list[NDArray[np.int64]]] = {}
         for group in self._file["statistics"].values() if "statistics" in self._file else ():
             fitted.setdefault(str(group.attrs["fold"]), []).append(group["rows"][:])

@@ -184,7 +184,7 @@ def _edges(points: Spilled, axis: int) -> list[int]:
     edges = [int(np.searchsorted(before, 0, side="right")) - 1]
     last = int(np.searchsorted(before, points.n_records))
     while edges[-1] < last:
-        wanted = before[edges[-1]] + spilled.MOST_HELD // 2
+        wanted = int(before[edges[-1]]) + spilled.MOST_HELD // 2
         full = int(np.searchsorted(before, wanted))
         edges.append(min(last, max(full, edges[-1] + 2 * _TOLERANCE)))
     return [edge + lowest for edge in edges]

@@ -16,7 +16,6 @@ from wban_dataset.splits.fold import Role
 from wban_dataset.splits.options import Unit
 from wban_dataset.windows.window_table import WindowTable
 
-
 MOST_ROWS = 1000
 """Rows that a finding lists; it counts all of them."""
 

@@ -55,7 +55,7 @@ class RunLength:
 
 
 def copy_rows_of_ready(window_rows: int, sampling_rate_hz: float) -> int:
-    """Equal rows that make a copy of ready windows, of which only the rows of one follow each other.
+    """Equal rows that make a copy of ready windows: only the rows of one follow each other.
 
     Those of 5 s, or of a window that is shorter.
     """

@@ -15,6 +15,7 @@ from wban_dataset.splits.fold import Fold, Role
 from wban_dataset.splits.intervals import touched
 from wban_dataset.splits.options import Unit
 from wban_dataset.splits.units import named
+from wban_dataset.windows.mapped import let_go
 from wban_dataset.windows.window_table import NO_FRAME
 
 ROLE_PAIRS = (
@@ -170,7 +171,9 @@ class SharedBetweenRoles:
     def _in_both(self, rows: Ints, others: Ints) -> list[tuple[Ints, Ints]]:
         """Give places in `rows` and the others of each session that both have."""
         of_rows, of_others = self._sessions[rows], self._sessions[others]
-        both = np.intersect1d(of_rows, of_others)
+        both = np.intersect1d(np.unique(of_rows), np.unique(of_others), assume_unique=True)
+        if not len(both):
+            return []
         order, other_order = (np.argsort(s, kind="stable") for s in (of_rows, of_others))
         found: list[tuple[Ints, Ints]] = []
         for session in both:
@@ -219,6 +222,9 @@ def _apart(session: NDArray[np.int32], first: Ints, last: Ints | None) -> bool:
         of = session[piece][there]
         np.minimum.at(low, of, starts[there])
         np.maximum.at(high, of, ends[there])
+        let_go(first)
+        if last is not None:
+            let_go(last)
     order = np.argsort(low, kind="stable")
     order = order[high[order] > low[order]]
     return bool((high[order[:-1]] <= low[order[1:]]).all())
