@@ -366,3 +366,17 @@ def test_hapt_whole_by_person_is_clean_and_a_planted_copy_is_not(shared_data):
 def test_movement_of_two_seeds_is_of_two_people():
     """The other tests stand on this."""
     assert not np.array_equal(movement(1), movement(2))
+
+
+def test_audit_keeps_linear_algebra_to_one_thread(tmp_path, monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    dataset_of(tmp_path / "d", people(3))
+    seen = []
+
+    def noting(*arguments, **named):
+        seen.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info())
+        return audit_of(*arguments, **named)
+
+    monkeypatch.setattr("wban_dataset.splits.audit.audit", noting)
+    assert CliRunner().invoke(audit, [str(tmp_path / "d")]).exit_code == 0
+    assert set(seen) == {1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,11 @@ def test_a_place_that_holds_something_else_is_not_touched(tmp_path: Path):
     with pytest.raises(DatasetError, match=r"it holds notes\.txt"):
         write_ready_dataset(ready(), tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_copy_of_a_ready_window_under_another_name_is_found_when_it_is_written(tmp_path: Path):
+    given = ready()
+    values = np.random.default_rng(1).normal(0, 1, (6, 64, 3)).astype(np.float32)
+    values[4] = values[0]  # P3, who tests, and P2, who trains
+    report = write_ready_dataset(replace(given, streams={"accel": values}), tmp_path / "d")
+    assert report.leaks == {"near-duplicate recording": 1}

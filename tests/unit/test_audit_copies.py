@@ -25,6 +25,7 @@ from wban_dataset.splits.near_duplicates import near_duplicates
 from wban_dataset.splits.near_pairs import near_pairs
 from wban_dataset.splits.recording import Recording
 from wban_dataset.splits.sketch import Sketch, sketched
+from wban_dataset.splits.spilled import Spilled
 
 SHIFT_ROWS = int(3.7 * RATE_HZ)
 
@@ -239,7 +240,8 @@ def test_near_pairs_agree_with_every_pair():
     cosine = shape.astype(int) @ shape.T.astype(int)
     apart = np.abs(again[:, None].astype(int) - again).max(axis=2)
     expected = np.argwhere(np.triu((cosine > 0.975 * 127**2) & (apart <= 400), 1))
-    assert sorted(map(tuple, near_pairs(again, shape))) == sorted(map(tuple, expected))
+    found_pairs = np.concatenate(list(near_pairs(again, shape)))
+    assert sorted(map(tuple, found_pairs)) == sorted(map(tuple, expected))
     assert len(expected) >= 50
 
 
@@ -317,3 +319,32 @@ def test_what_could_not_be_looked_for_is_said():
     ]
     (sentence,) = audit(replace(given, recordings=unknown)).unchecked
     assert "3 of 3 recordings have no acceleration in known units" in sentence
+
+
+def test_sketches_compared_in_parts_give_the_same_answer(monkeypatch):
+    original = movement(7, 300)
+    others = [movement(8, 300), original[2000:9000] * np.float32(1.1), original.copy()]
+    made = [Recording(i, {"accel": signal(v)}) for i, v in enumerate([original, *others])]
+    at_once = near_duplicates(made)
+    assert {d.same_counts for d in at_once} == {True, False}
+    n_whole = largest_read(monkeypatch, lambda: near_duplicates(made))
+    monkeypatch.setattr("wban_dataset.splits.spilled.MOST_HELD", 100)
+    results = []
+    n_part = largest_read(monkeypatch, lambda: results.append(near_duplicates(made)))
+    assert results[0] == at_once
+    assert n_part < n_whole
+
+
+def largest_read(monkeypatch, do):
+    """Records that were held at most at a time."""
+    sizes = [0]
+    whole = Spilled.whole
+
+    def noting(self):
+        sizes.append(self.n_records)
+        return whole(self)
+
+    monkeypatch.setattr(Spilled, "whole", noting)
+    do()
+    monkeypatch.setattr(Spilled, "whole", whole)
+    return max(sizes)

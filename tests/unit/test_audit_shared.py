@@ -238,3 +238,26 @@ def test_sessions_lie_apart_on_the_common_axis():
     for number in (0, 1):
         gap = start[session == number + 1].min() - stop[session == number].max()
         assert gap >= 7
+
+
+def test_findings_are_counted_whole_and_listed_up_to_a_limit(monkeypatch):
+    given = audited(people(4, seconds=60), "random", folds=3)
+    whole = audit(given)
+    monkeypatch.setattr("wban_dataset.splits.findings.MOST_ROWS", 2)
+    monkeypatch.setattr("wban_dataset.splits.findings.MOST_FINDINGS", 3)
+    some = audit(given)
+    assert some.counts() == whole.counts() != {}
+    assert len(some.leaks) == 3
+    assert some.n_left_out == (len(whole.leaks) - 3, 0)
+    for short, long in zip(some.leaks, whole.leaks, strict=False):
+        assert short.rows.tolist() == long.rows[:2].tolist()
+        assert short.n_windows == len(long.rows)
+    assert some.explain(limit=1).splitlines()[-1] == f"... and {len(whole.leaks) - 1} findings more"
+    assert some.as_json()["left_out"] == {"leaks": len(whole.leaks) - 3, "warnings": 0}
+
+
+def test_looking_in_pieces_gives_the_same_answer(monkeypatch):
+    given = audited(people(3, seconds=60), "random", folds=3, purge_s=1.0)
+    whole = audit(given).as_json()
+    monkeypatch.setattr("wban_dataset.splits.shared.WINDOWS_AT_ONCE", 7)
+    assert audit(given).as_json() == whole

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,12 @@ Examples:
 )
 @click.option("--purge", "purge_s", type=click.FloatRange(0), help="Gap in s that was promised.")
 @click.option("--limit", default=N_LISTED, show_default=True, help="Findings that are listed.")
-@click.option("--json", "as_json", is_flag=True, help="All findings with all rows, as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="All findings, each with its first 1000 windows, as JSON.",
+)
 def audit(
     dataset: Path | None,
     windows: Path | None,
@@ -128,7 +134,7 @@ def leak_meter(
                 f"dataset {dataset}: none of its windows has a label, expected labels to learn. "
                 "Build it from labelled sessions."
             )
-        features = window_features(found.windows, _recordings(found, {}), rows)
+        features = window_features(found.windows, _recordings(found), rows)
         windows = found.windows.take(rows)
     chosen = [type(fold)(fold.name, fold.role[rows]) for fold in folds]
     with _progress("training") as progress:
@@ -141,9 +147,15 @@ def leak_meter(
 
 def _audited_dataset(path: Path, unit: str | None, purge_s: float | None) -> AuditResult:
     from wban_dataset.dataset.opened import load_dataset
+    from wban_dataset.dataset.threads import one_thread
     from wban_dataset.splits.audit import audit as audited
 
-    with _readable(path), load_dataset(path) as found, _progress("reading") as progress:
+    with (
+        one_thread(),
+        _readable(path),
+        load_dataset(path) as found,
+        _progress("reading") as progress,
+    ):
         return audited(_as_audited(found, unit, purge_s), progress=progress)
 
 
@@ -160,9 +172,8 @@ def _readable(path: Path) -> Generator[None]:
 
 
 def _audited_lists(windows: Path, split: Path, unit: str, purge_s: float) -> AuditResult:
-    from wban_dataset.splits.audit import audit as audited
     from wban_dataset.splits.audited import AuditedDataset
-    from wban_dataset.splits.index_lists import as_listed, read_split, read_windows
+    from wban_dataset.splits.index_lists import audited_as_listed, read_split, read_windows
     from wban_dataset.splits.options import Unit
 
     sessions, table = read_windows(windows)
@@ -170,7 +181,7 @@ def _audited_lists(windows: Path, split: Path, unit: str, purge_s: float) -> Aud
     given = AuditedDataset(
         sessions, listed.windows, listed.folds, Unit(unit), purge_ns=round(purge_s * 1e9)
     )
-    return as_listed(audited(given), listed)
+    return audited_as_listed(given, listed)
 
 
 def _as_audited(dataset: Dataset, unit: str | None, purge_s: float | None) -> AuditedDataset:
@@ -179,7 +190,6 @@ def _as_audited(dataset: Dataset, unit: str | None, purge_s: float | None) -> Au
     from wban_dataset.splits.options import Unit
 
     claims = _claims(dataset)
-    scales, statistics = _stored(dataset)
     found_purge_s = float(claims.get("purge_s", 0.0)) if purge_s is None else purge_s
     return AuditedDataset(
         sessions=dataset.sessions,
@@ -188,8 +198,8 @@ def _as_audited(dataset: Dataset, unit: str | None, purge_s: float | None) -> Au
         unit=Unit(unit or str(claims["unit"])),
         purge_ns=round(found_purge_s * 1e9),
         has_times=dataset.timebase != "none",
-        recordings=_recordings(dataset, scales),
-        statistics=statistics,
+        recordings=_recordings(dataset),
+        statistics=dataset.fitted_windows,
     )
 
 
@@ -214,48 +224,48 @@ def _claims(dataset: Dataset) -> dict[str, Any]:
     return claims
 
 
-def _stored(
-    dataset: Dataset,
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.int64]]]:
-    """Read the scale of counts by stream and session, and what statistics were fitted on."""
-    import h5py
-
-    with h5py.File(dataset.path / "dataset.h5", "r") as file:
-        scales = {
-            name: group["scale_factor"][:]
-            for name, group in file["streams"].items()
-            if "scale_factor" in group
-        }
-        fitted: dict[str, list[NDArray[np.int64]]] = {}
-        for group in file["statistics"].values() if "statistics" in file else ():
-            fitted.setdefault(str(group.attrs["fold"]), []).append(group["rows"][:])
-    return scales, {fold: np.concatenate(rows) for fold, rows in fitted.items()}
-
-
-def _recordings(dataset: Dataset, scales: Mapping[str, NDArray[np.float64]]) -> list[Recording]:
+def _recordings(dataset: Dataset) -> list[Recording]:
     from wban_dataset.splits.recording import Recording
 
+    streams = {name: _Counts.of(dataset, name) for name in dataset.streams}
     return [
         Recording(
             number,
             {
                 name: signal
-                for name in dataset.streams
-                if (signal := _signal(dataset, name, number, scales.get(name))).n_rows
+                for name, counts in streams.items()
+                if (signal := _signal(dataset, name, number, counts)).n_rows
             },
         )
         for number in range(len(dataset.sessions))
     ]
 
 
-def _signal(
-    dataset: Dataset, name: str, session: int, scales: NDArray[np.float64] | None
-) -> Signal:
+@dataclass(frozen=True)
+class _Counts:
+    """How the counts of a stream are compared: their scale by session, and the rows of a copy."""
+
+    scales: NDArray[np.float64]
+    copy_rows: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, name: str) -> _Counts:
+        from wban_dataset.splits.fingerprints import copy_rows_of_ready
+
+        stream = dataset.stream(name)
+        scales = stream.scale_factors * (not stream.is_pictures)
+        windows = dataset.windows
+        if dataset.timebase != "none" or not len(windows):
+            return cls(scales, 0)
+        length = np.median(windows.last_row[name] - windows.first_row[name])
+        return cls(scales, copy_rows_of_ready(int(length), stream.sampling_rate_hz))
+
+
+def _signal(dataset: Dataset, name: str, session: int, counts: _Counts) -> Signal:
     from wban_dataset.splits.recording import Signal
 
     stream = dataset.stream(name)
     first, last = stream.offset[session : session + 2].tolist()
-    motion = not stream.is_pictures
     return Signal(
         kind=stream.kind,
         units=stream.units,
@@ -263,18 +273,9 @@ def _signal(
         n_rows=last - first,
         first_row=first,
         read=lambda start, stop: stream.rows(first + start, first + stop),
-        scale_factor=float(scales[session]) if scales is not None and motion else 0.0,
-        copy_rows=_ready_length(dataset, name) if dataset.timebase == "none" else 0,
+        scale_factor=float(counts.scales[session]),
+        copy_rows=counts.copy_rows,
     )
-
-
-def _ready_length(dataset: Dataset, name: str) -> int:
-    """Rows of a ready window, which are all that is known to follow each other."""
-    from wban_dataset.splits.fingerprints import SAME_S
-
-    length = dataset.windows.last_row[name] - dataset.windows.first_row[name]
-    same = int(SAME_S * dataset.stream(name).sampling_rate_hz)
-    return max(2, min(same, int(np.median(length)))) if len(length) else 0
 
 
 def _folds(dataset: Dataset, protocol: str | None, seed: int) -> tuple[list[Fold], str]:

@@ -57,6 +57,23 @@ def read_arrays(path: Path, start: str = "") -> dict[str, NDArray[Any]]:
     return found
 
 
+def lengths(path: Path, start: str = "") -> dict[str, int]:
+    """Give how long the arrays are whose path begins with `start`, without reading them.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `read_arrays`.
+    """
+    with path.open("rb") as file:
+        entries, _ = _entries(file)
+    return {
+        name.removeprefix(start): math.prod(shape[:1])
+        for name, (_, shape, _) in entries.items()
+        if name.startswith(start)
+    }
+
+
 def is_whole(path: Path) -> bool:
     """Whether a file has all the bytes that it was written with."""
     try:

@@ -142,7 +142,8 @@ def _build(
     progress("converting", 0, len(tasks))
     make_shards(tasks, workers, scheduler, done)
     classes = study.classes or tuple(sorted({name for s in sessions for name in s.classes}))
-    whole = merged(sessions, [Shard(task.shard) for task in tasks], classes, study)
+    shards = [Shard(task.shard) for task in tasks]
+    whole = merged(sessions, shards, classes, study, fresh_folder(folder / "windows"))
     split, audited = _split_and_audited(whole, study, progress)
     report = BuildReport(
         out=out,
@@ -234,7 +235,7 @@ def _split_and_audited(
     progress("auditing", 0, 1)
     split = make_folds(infos, whole.windows, split_options(study), whole.classes)
     recordings = whole.recordings()
-    sketches = [shard.sketch(number) for number, shard in enumerate(whole.shards)]
+    sketches = (shard.sketch(number) for number, shard in enumerate(whole.shards))
     result = audit(
         AuditedDataset(
             sessions=infos,

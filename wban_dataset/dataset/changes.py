@@ -56,4 +56,4 @@ def _motion_stream(shard: Shard, name: str, times: Mapping[str, StreamTimes]) ->
     stream = shard.stream(name)
     if stream is None:
         raise ValueError(f"stream {name!r}: it is not in the shard")
-    return MotionStream(times[name], shard.rows(name, stream, 0, len(stream.monotonic_ns)))
+    return MotionStream(times[name], shard.rows(name, stream, 0, stream.n_rows))

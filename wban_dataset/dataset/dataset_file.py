@@ -9,6 +9,7 @@ dataset is read again and again, window by window. The bytes depend on the conte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wban_dataset.dataset import layout
+from wban_dataset.dataset.file_bytes import copy_into
 from wban_dataset.session_info import SessionInfo
 from wban_dataset.splits.fold import Fold
+from wban_dataset.windows.mapped import let_go
 from wban_dataset.windows.window_table import BY_STREAM, PLAIN_COLUMNS, WindowTable
 
-Block = tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int32]]
-"""Some rows of a stream, their stamps, and the numbers of their segments."""
+ROWS_AT_ONCE = 1 << 16
+
+Block = tuple[NDArray[Any] | Path, NDArray[np.int64], NDArray[np.int32]]
+"""Some rows of a stream, or the file whose bytes they are; their stamps, and the numbers of their
+segments."""
+
+_Copy = tuple[Path, int]
+"""A file whose bytes are rows, and their place in the dataset's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,7 @@ def write_dataset_file(path: Path, content: DatasetContent) -> None:
     OSError
         If the disk refuses.
     """
+    copies: list[_Copy] = []
     with h5py.File(path, "w", libver=("earliest", "v110")) as file:
         for name, value in content.attributes.items():
             file.attrs[name] = value
@@ -82,9 +92,11 @@ def write_dataset_file(path: Path, content: DatasetContent) -> None:
         _write_sessions(file.create_group("sessions"), content.sessions)
         streams = file.create_group("streams")
         for stream in content.streams:
-            _write_stream(streams.create_group(stream.name), stream)
+            copies += _write_stream(streams.create_group(stream.name), stream)
         _write_windows(file.create_group("windows"), content.windows)
         _write_folds(file.create_group("folds"), content.folds, len(content.windows))
+    for source, place in copies:
+        copy_into(path, place, source)
 
 
 def _write_sessions(group: h5py.Group, sessions: Sequence[SessionInfo]) -> None:
@@ -93,7 +105,8 @@ def _write_sessions(group: h5py.Group, sessions: Sequence[SessionInfo]) -> None:
     _write(group, "duration_ns", np.array([info.duration_ns for info in sessions], dtype="<i8"))
 
 
-def _write_stream(group: h5py.Group, stream: StreamContent) -> None:
+def _write_stream(group: h5py.Group, stream: StreamContent) -> list[_Copy]:
+    """Write a stream; rows that are bytes of files only get their place, which is returned."""
     group.attrs["kind"] = stream.kind
     group.attrs["units"] = stream.units
     group.attrs["sampling_rate_hz"] = float(stream.sampling_rate_hz)
@@ -103,9 +116,11 @@ def _write_stream(group: h5py.Group, stream: StreamContent) -> None:
     else:
         group.attrs["n_channels"] = stream.sample_shape[0]
     n_rows = int(stream.offset[-1])
+    shape = (n_rows, *stream.sample_shape)
     data = group.create_dataset(
-        "data", (n_rows, *stream.sample_shape), dtype=stream.dtype, track_times=False
+        "data", shape, dtype=stream.dtype, track_times=False, dcpl=_in_place()
     )
+    row_bytes = stream.dtype.itemsize * math.prod(stream.sample_shape)
     data.attrs["units"] = stream.units
     if stream.kind == "thermal":
         data.attrs["scale_factor"] = layout.TEMPERATURE_SCALE_C
@@ -113,17 +128,34 @@ def _write_stream(group: h5py.Group, stream: StreamContent) -> None:
     stamps = group.create_dataset("monotonic_ns", (n_rows,), dtype="<i8", track_times=False)
     segment = group.create_dataset("segment", (n_rows,), dtype="<i4", track_times=False)
     done = 0
+    copies: list[_Copy] = []
     for rows, stamps_ns, numbers in stream.blocks():
-        data[done : done + len(rows)] = rows
-        stamps[done : done + len(rows)] = stamps_ns
-        segment[done : done + len(rows)] = numbers
-        done += len(rows)
+        stop = done + len(stamps_ns)
+        if isinstance(rows, Path):
+            if rows.stat().st_size != (stop - done) * row_bytes:
+                raise ValueError(f"{rows}: it does not hold {stop - done} rows of {row_bytes} B")
+            if stop > done:
+                copies.append((rows, data.id.get_offset() + done * row_bytes))
+        else:
+            data[done:stop] = rows
+        stamps[done:stop] = stamps_ns
+        segment[done:stop] = numbers
+        done = stop
     if done != n_rows:
         raise ValueError(f"stream {stream.name}: {done} rows were written, expected {n_rows}")
     _write(group, "offset", stream.offset.astype("<i8"))
     _write_texts(group, "device", stream.devices)
     _write(group, "scale_factor", np.array(stream.scale_factors, dtype="<f8"))
     _write(group, "range", np.array(stream.full_scales, dtype="<f8"))
+    return copies
+
+
+def _in_place() -> h5py.h5p.PropDCID:
+    """Say that rows have their place in the file before there are any, and that all will come."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return properties
 
 
 def _write_windows(group: h5py.Group, windows: WindowTable) -> None:
@@ -138,12 +170,19 @@ def _write_folds(group: h5py.Group, folds: Sequence[Fold], n_windows: int) -> No
     _write_texts(group, "name", [fold.name for fold in folds])
     role = group.create_dataset("role", (len(folds), n_windows), dtype="|u1", track_times=False)
     for number, fold in enumerate(folds):
-        role[number] = fold.role
+        for start in range(0, n_windows, ROWS_AT_ONCE):
+            stop = start + ROWS_AT_ONCE
+            role[number, start:stop] = fold.role[start:stop]
 
 
 def _write(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
-    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    group.create_dataset(name, data=little, track_times=False)
+    """Write a column in pieces, since it may be a mapped file that is not to be held whole."""
+    little = values.dtype.newbyteorder("<")
+    dataset = group.create_dataset(name, values.shape, dtype=little, track_times=False)
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        stop = start + ROWS_AT_ONCE
+        dataset[start:stop] = values[start:stop]
+        let_go(values)
 
 
 def _write_texts(group: h5py.Group, name: str, texts: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from wban_dataset.dataset.converted import (
     times_of,
 )
 from wban_dataset.dataset.earlier import EarlierSession
+from wban_dataset.dataset.freed_memory import give_back
 from wban_dataset.dataset.layout import PICTURE_KINDS
 from wban_dataset.dataset.merging import recording_of
 from wban_dataset.dataset.shard import (
@@ -75,8 +76,12 @@ def make_shard(task: ShardTask) -> None:
     DatasetError
         If its labels or values cannot be used, or the disk refuses.
     """
-    if is_whole(task.shard):
-        return
+    if not is_whole(task.shard):
+        _make(task)
+        give_back()
+
+
+def _make(task: ShardTask) -> None:
     aside = task.shard.with_name(f".{task.shard.name}.{uuid.uuid4().hex}")
     try:
         aside.mkdir(parents=True)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wban_dataset.dataset.column_files import ColumnFiles
 from wban_dataset.dataset.configuration import StudyConfiguration
 from wban_dataset.dataset.converted import stored_dtype, stored_shape
 from wban_dataset.dataset.dataset_file import Block, StreamContent
 from wban_dataset.dataset.layout import PICTURE_KINDS
-from wban_dataset.dataset.shard import Shard, StreamShard
+from wban_dataset.dataset.shard import Shard, StreamShard, window_arrays, windows_of
 from wban_dataset.dataset.stream import physical
 from wban_dataset.dataset.survey import MOTION_KINDS, SurveyedSession, SurveyedStream
 from wban_dataset.splits.recording import Recording, Signal
 from wban_dataset.transitions.profiles import Profile, profiles
 from wban_dataset.transitions.transition_table import TransitionTable
 from wban_dataset.transitions.transition_table import joined as joined_transitions
-from wban_dataset.windows.window_table import NO_FRAME, UNLABELLED, WindowTable, joined
+from wban_dataset.windows.window_table import NO_FRAME, UNLABELLED, WindowTable
+
+HELD_COLUMNS = ("session", "label")
+"""What folds and the card are made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Merged:
         By name, as the first session that has it says.
     offset
         By stream: rows of session i are offset[i] to offset[i + 1].
+    windows
+        All but `HELD_COLUMNS` are mapped files.
     """
 
     study: StudyConfiguration
@@ -89,16 +96,10 @@ class Merged:
 
     def _blocks(self, name: str) -> Iterator[Block]:
         for shard in self.shards:
-            # A new one, whose columns are not kept once its rows are written.
-            reader = Shard(shard.folder)
-            stream = reader.stream(name)
+            stream = shard.stream(name)
             if stream is None:
                 continue
-            done = 0
-            for rows in reader.blocks(name, stream):
-                part = slice(done, done + len(rows))
-                yield rows, stream.monotonic_ns[part], stream.segment[part]
-                done += len(rows)
+            yield shard.data_file(name), *shard.times(name)
 
 
 def merged(
@@ -106,25 +107,33 @@ def merged(
     shards: Sequence[Shard],
     classes: tuple[str, ...],
     study: StudyConfiguration,
+    folder: Path,
 ) -> Merged:
-    """Count rows and windows of all sessions through."""
+    """Count rows and windows of all sessions through.
+
+    Parameters
+    ----------
+    folder
+        An empty folder for the table of windows, which stays there while it is used.
+    """
     streams: dict[str, SurveyedStream] = {}
     for session in sessions:
         for stream in session.streams:
             streams.setdefault(stream.name, stream)
     offset = {name: np.zeros(len(shards) + 1, dtype=np.int64) for name in streams}
-    tables: list[WindowTable] = []
+    columns = ColumnFiles(folder)
     changes: list[TransitionTable] = []
     for number, shard in enumerate(shards):
-        reader = Shard(shard.folder)
         for name in streams:
-            stream = reader.stream(name)
-            n_rows = len(stream.monotonic_ns) if stream else 0
+            stream = shard.stream(name)
+            n_rows = stream.n_rows if stream else 0
             offset[name][number + 1] = offset[name][number] + n_rows
-        tables.append(_numbered(reader, number, classes, streams, offset))
-        changes.append(_numbered_transitions(reader, number, classes))
-    windows, transitions = joined(tables), joined_transitions(changes)
-    return Merged(study, classes, sessions, shards, streams, offset, windows, transitions)
+        windows = _numbered(shard, number, classes, streams, offset)
+        columns.append(window_arrays(windows))
+        changes.append(_numbered_transitions(shard, number, classes))
+    table = windows_of(columns.columns(HELD_COLUMNS))
+    transitions = joined_transitions(changes)
+    return Merged(study, classes, sessions, shards, streams, offset, table, transitions)
 
 
 def recording_of(
@@ -145,7 +154,7 @@ def recording_of(
             kind=stream.kind,
             units=stream.units,
             sampling_rate_hz=_rate_hz(stream, study),
-            n_rows=len(found.monotonic_ns),
+            n_rows=found.n_rows,
             first_row=int(offset[stream.name][number]) if offset is not None else 0,
             read=_reader(shard, stream, found),
             scale_factor=_counts_scale(stream, study),

@@ -166,6 +166,14 @@ class Dataset:
         names = self._file["folds/name"].asstr()[:]
         return [Fold(str(name), roles[i]) for i, name in enumerate(names)]
 
+    @cached_property
+    def fitted_windows(self) -> dict[str, NDArray[np.int64]]:
+        """By fold, numbers of the windows that statistics were fitted on; {} without statistics."""
+        fitted: dict[str, list[NDArray[np.int64]]] = {}
+        for group in self._file["statistics"].values() if "statistics" in self._file else ():
+            fitted.setdefault(str(group.attrs["fold"]), []).append(group["rows"][:])
+        return {fold: np.concatenate(rows) for fold, rows in fitted.items()}
+
     def fold(self, name: str) -> Fold:
         """Give a fold by its name.
 

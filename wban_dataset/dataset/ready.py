@@ -16,6 +16,7 @@ from wban_dataset.dataset.card import CardFacts
 from wban_dataset.dataset.configuration import StudyConfiguration
 from wban_dataset.dataset.dataset_file import Block, DatasetContent, StreamContent
 from wban_dataset.dataset.place import building_folder, check_place, fresh_folder, put_in_place
+from wban_dataset.dataset.threads import one_thread
 from wban_dataset.dataset.writing import write_files
 from wban_dataset.session_info import SessionInfo
 from wban_dataset.sources.ready_windows import ReadyWindows
@@ -23,6 +24,7 @@ from wban_dataset.splits.audit import audit
 from wban_dataset.splits.audited import AuditedDataset
 from wban_dataset.splits.description import described_by_rows
 from wban_dataset.splits.findings import AuditResult
+from wban_dataset.splits.fingerprints import copy_rows_of_ready
 from wban_dataset.splits.fold import Fold
 from wban_dataset.splits.options import Unit
 from wban_dataset.splits.recording import Recording, Signal
@@ -45,7 +47,8 @@ def write_ready_dataset(ready: ReadyWindows, out: Path) -> BuildReport:
     """
     check_place(out)
     ordered = _Ordered(ready)
-    audited = ordered.audited()
+    with one_thread():
+        audited = ordered.audited()
     report = BuildReport(
         out=out,
         n_sessions=len(ordered.subjects),
@@ -165,6 +168,7 @@ class _Ordered:
                 n_rows=len(rows),
                 first_row=int(self._offset(name)[number]),
                 read=lambda start, stop, rows=rows: rows[start:stop],
+                copy_rows=copy_rows_of_ready(self._lengths()[name], self.ready.sampling_rate_hz),
             )
         return Recording(number, signals)
 

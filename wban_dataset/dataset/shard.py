@@ -8,7 +8,7 @@ its changes of activity; ``columns`` is all the rest but ``sketch``, which is th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ SKETCH_FILE = "sketch"
 TRANSITIONS_FILE = "transitions"
 CLIPS_FILE = "clips"
 _ARRAY_FILES = (COLUMNS_FILE, SKETCH_FILE, TRANSITIONS_FILE)
-BLOCK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +36,13 @@ class StreamShard:
 
     Attributes
     ----------
-    monotonic_ns, segment
-        Of the rows that stayed, (n,).
+    n_rows
+        Those that stayed.
     """
 
     dtype: np.dtype[Any]
     sample_shape: tuple[int, ...]
-    monotonic_ns: NDArray[np.int64]
-    segment: NDArray[np.int32]
+    n_rows: int
 
     @property
     def row_bytes(self) -> int:
@@ -74,29 +72,30 @@ class Shard:
 
     def stream(self, name: str) -> StreamShard | None:
         """Give a stream; None where the session has none of this name."""
-        found = self.group(f"streams/{name}")
-        if not found:
+        path = f"streams/{name}/"
+        n_rows = array_file.lengths(self.folder / COLUMNS_FILE, path).get("monotonic_ns")
+        if n_rows is None:
             return None
+        shape = self._array(f"{path}sample_shape")
         return StreamShard(
-            np.dtype(str(found["dtype"])),
-            tuple(found["sample_shape"].tolist()),
-            found["monotonic_ns"],
-            found["segment"],
+            np.dtype(str(self._array(f"{path}dtype"))), tuple(shape.tolist()), n_rows
         )
+
+    def times(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Give stamps and numbers of segments of a stream's rows, (n,) each."""
+        path = f"streams/{name}/"
+        return self._array(f"{path}monotonic_ns"), self._array(f"{path}segment")
+
+    def data_file(self, name: str) -> Path:
+        """Give the file whose bytes are the rows of a stream."""
+        return self.folder / f"{name}.data"
 
     def rows(self, name: str, stream: StreamShard, start: int, stop: int) -> NDArray[Any]:
         """Give rows [start, stop) of a stream as they are stored."""
-        with (self.folder / f"{name}.data").open("rb") as file:
+        with self.data_file(name).open("rb") as file:
             file.seek(start * stream.row_bytes)
             flat = np.frombuffer(file.read((stop - start) * stream.row_bytes), dtype=stream.dtype)
         return flat.reshape(-1, *stream.sample_shape)
-
-    def blocks(self, name: str, stream: StreamShard) -> Iterator[NDArray[Any]]:
-        """Give all rows of a stream, some MB at a time."""
-        step = max(1, BLOCK_BYTES // stream.row_bytes)
-        n_rows = len(stream.monotonic_ns)
-        for start in range(0, n_rows, step):
-            yield self.rows(name, stream, start, min(start + step, n_rows))
 
     def transitions(self) -> TransitionTable:
         """Give the changes of activity, session number 0, codes counted within the shard."""
@@ -118,6 +117,9 @@ class Shard:
     def windows(self) -> WindowTable:
         """Give the windows, rows and codes counted within the shard."""
         return windows_of(self.group("windows"))
+
+    def _array(self, path: str) -> NDArray[Any]:
+        return read_arrays(self.folder / COLUMNS_FILE, path)[""]
 
 
 def save_columns(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -142,7 +144,8 @@ def is_whole(folder: Path) -> bool:
     if not all(array_file.is_whole(folder / name) for name in _ARRAY_FILES):
         return False
     shard = Shard(folder)
-    names = {path.split("/")[0] for path in shard.group("streams")}
+    paths = array_file.lengths(folder / COLUMNS_FILE, "streams/")
+    names = {path.split("/")[0] for path in paths}
     clip_bytes = 4 * len(shard.transitions()) * len(TIME_S) * len(SIGNALS)
     clips = folder / CLIPS_FILE
     has_clips = clips.is_file() and clips.stat().st_size == clip_bytes
@@ -151,8 +154,8 @@ def is_whole(folder: Path) -> bool:
 
 def _has_rows(shard: Shard, name: str) -> bool:
     stream = shard.stream(name)
-    expected = len(stream.monotonic_ns) * stream.row_bytes if stream else 0
-    data = shard.folder / f"{name}.data"
+    expected = stream.n_rows * stream.row_bytes if stream else 0
+    data = shard.data_file(name)
     return data.is_file() and data.stat().st_size == expected
 
 

@@ -58,6 +58,11 @@ class DatasetStream:
         """Full scale of the device in `units`, by session; 0 where unknown, (s,)."""
         return self._group["range"][:]
 
+    @property
+    def scale_factors(self) -> NDArray[np.float64]:
+        """Physical value of one count of the device, by session; 0 where unknown, (s,)."""
+        return self._group["scale_factor"][:]
+
     def rows(self, start: int, stop: int) -> NDArray[Any]:
         """Give rows [start, stop) in physical units.
 

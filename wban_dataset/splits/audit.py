@@ -12,10 +12,11 @@ For each fold, between test, validation and training:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from wban_dataset.splits.audited import AuditedDataset
-from wban_dataset.splits.findings import AuditResult, Finding
+from wban_dataset.splits.findings import AuditResult, Finding, LeakKind, Tally
 from wban_dataset.splits.near_duplicates import near_duplicates
 from wban_dataset.splits.recording import Recording
 from wban_dataset.splits.shared import SharedBetweenRoles
@@ -27,18 +28,21 @@ Progress = Callable[[int, int], None]
 
 def audit(
     audited: AuditedDataset,
-    sketches: Sequence[Sketch] | None = None,
+    sketches: Iterable[Sketch] | None = None,
     progress: Progress | None = None,
+    numbered: Callable[[Finding], Finding] | None = None,
 ) -> AuditResult:
     """Look for everything that two roles of a fold may share.
 
     Parameters
     ----------
     sketches
-        Of all recordings, in their order, where they were made before; otherwise each recording
-        is read once here.
+        Of all recordings, where they were made before; otherwise each recording is read once here.
+        They are taken one at a time and not kept.
     progress
         Told how many recordings were read, of how many.
+    numbered
+        Gives a finding with other numbers of windows, under which they are counted and listed.
 
     Raises
     ------
@@ -49,16 +53,19 @@ def audit(
     duplicates = []
     if audited.recordings is not None:
         if sketches is None:
-            sketches = list(_sketched(audited.recordings, progress))
+            sketches = _sketched(audited.recordings, progress)
         duplicates = near_duplicates(audited.recordings, sketches)
     shared = SharedBetweenRoles(audited)
     copies = SharedRecordings(audited, duplicates)
-    findings: list[Finding] = []
+    tally = Tally()
     for fold in audited.folds:
-        findings += [*shared.findings(fold), *copies.findings(fold)]
+        found = chain(shared.findings(fold), copies.findings(fold))
+        tally.add_fold(map(numbered, found) if numbered else found, len(audited.windows))
     return AuditResult(
         unit=audited.unit,
-        findings=tuple(findings),
+        findings=tuple(tally.kept),
+        n_leaking={kind.value: n for kind in LeakKind if (n := tally.counts[kind.value])},
+        n_left_out=tally.n_left_out,
         n_folds=len(audited.folds),
         n_windows=len(audited.windows),
         unchecked=tuple(_unchecked(audited)),

@@ -54,6 +54,14 @@ class RunLength:
         return self.same - self.hashed + 1
 
 
+def copy_rows_of_ready(window_rows: int, sampling_rate_hz: float) -> int:
+    """Equal rows that make a copy of ready windows: only the rows of one follow each other.
+
+    Those of 5 s, or of a window that is shorter.
+    """
+    return max(2, min(int(SAME_S * sampling_rate_hz), window_rows))
+
+
 def counts_of(signal: Signal, rows: NDArray[Any]) -> NDArray[np.uint64]:
     """Turn rows into words that are equal where the raw counts are, (n, words).
 

@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 
 from wban_dataset.errors import DatasetError
 from wban_dataset.session_info import SessionInfo
-from wban_dataset.splits.findings import AuditResult
+from wban_dataset.splits.audit import audit
+from wban_dataset.splits.audited import AuditedDataset
+from wban_dataset.splits.findings import AuditResult, Finding
 from wban_dataset.splits.fold import Fold, Role
 from wban_dataset.windows.window_table import UNLABELLED, WindowTable
 
@@ -115,10 +117,14 @@ def read_split(path: Path, windows: WindowTable) -> ListedSplit:
     return ListedSplit(windows.take(row), folds, row)
 
 
-def as_listed(result: AuditResult, split: ListedSplit) -> AuditResult:
-    """Give findings with the numbers that windows have in the table."""
-    findings = [replace(found, rows=np.unique(split.row[found.rows])) for found in result.findings]
-    return replace(result, findings=tuple(findings), windows=None)
+def audited_as_listed(audited: AuditedDataset, split: ListedSplit) -> AuditResult:
+    """Audit, and give findings with the numbers that windows have in the table."""
+
+    def numbered(found: Finding) -> Finding:
+        rows = np.unique(split.row[found.rows])
+        return replace(found, rows=rows, n_windows=len(rows))
+
+    return replace(audit(audited, numbered=numbered), windows=None)
 
 
 def _tabled(

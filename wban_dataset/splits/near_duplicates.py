@@ -1,7 +1,7 @@
 """Recordings that are copies of others, in whole or for some seconds, changed or not.
 
-Two searches, each over sketches alone, so that memory grows with these and not with the recordings;
-what they propose is read again and confirmed on the samples.
+Two searches, each over sketches alone (`candidates`); what they propose is read again and confirmed
+on the samples.
 
 1. The same raw counts over 5 s, at any offset and in any stream (`fingerprints`): nothing of that
    length is overlooked.
@@ -13,24 +13,21 @@ Less similarity is a warning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wban_dataset.splits.candidates import CandidatePair, Candidates
 from wban_dataset.splits.correlation import LAG_ROWS, OVER_S, likeness
 from wban_dataset.splits.fingerprints import RunLength, counts_of, equal_runs
-from wban_dataset.splits.landmarks import METRES_PER_S2, PLACES, WINDOW_S
-from wban_dataset.splits.near_pairs import near_pairs
+from wban_dataset.splits.landmarks import METRES_PER_S2, WINDOW_S
 from wban_dataset.splits.recording import Recording, Signal
 from wban_dataset.splits.sketch import Sketch, sketched
-
-N_COMPARED = 32
-"""Places of the same hash that each is compared with: a signal that repeats itself for hours would
-otherwise be compared with itself at all its lags."""
 
 N_OFFSETS = 16
 """Offsets between two streams that are read again, those with most in common first."""
@@ -73,109 +70,47 @@ class Duplicate:
     is_warning: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two streams of two recordings, and where sketches agree: rows of both, (m,) each."""
-
-    first: tuple[int, str]
-    second: tuple[int, str]
-    rows: Ints
-    other_rows: Ints
-
-
 def near_duplicates(
-    recordings: Sequence[Recording], sketches: Sequence[Sketch] | None = None
+    recordings: Sequence[Recording], sketches: Iterable[Sketch] | None = None
 ) -> list[Duplicate]:
     """Find the stretches that two recordings have in common.
 
     Parameters
     ----------
     sketches
-        Of the recordings, in their order, where they were made before.
+        Of the recordings, where they were made before; each is asked for once and not kept.
 
     Returns
     -------
     list
         By session, then by row; the first stretch is of the session with the smaller number.
     """
-    sketches = [sketched(r) for r in recordings] if sketches is None else sketches
     signals = {
         (recording.session, name): signal
         for recording in recordings
         for name, signal in recording.streams.items()
     }
     found: list[Duplicate] = []
-    for pair in _pairs_of(*_same_hashes(sketches)):
-        found += _same_counts(pair, signals[pair.first], signals[pair.second])
-    for pair in _pairs_of(*_same_shapes(sketches)):
-        found += _correlated(pair, signals[pair.first], signals[pair.second])
-    return sorted(
-        found,
-        key=lambda d: (d.first.session, d.second.session, d.first.stream, d.first.first_row),
+    with tempfile.TemporaryDirectory() as folder:
+        candidates = Candidates(Path(folder))
+        for sketch in map(sketched, recordings) if sketches is None else sketches:
+            candidates.add(sketch)
+        for pair in candidates.same_hashes():
+            found += _same_counts(pair, signals[pair.first], signals[pair.second])
+        for pair in candidates.same_shapes():
+            found += _correlated(pair, signals[pair.first], signals[pair.second])
+    return sorted(found, key=_order)
+
+
+def _order(found: Duplicate) -> tuple[int | str | bool, ...]:
+    first, second = found.first, found.second
+    return (
+        *(first.session, second.session, first.stream, first.first_row),
+        *(second.stream, second.first_row, first.last_row, found.same_counts),
     )
 
 
-def _same_hashes(sketches: Sequence[Sketch]) -> tuple[list[tuple[int, str]], Ints, Ints]:
-    """Give streams, and pairs of [place of the stream, row] whose hashes are equal."""
-    streams = [(sketch.session, name) for sketch in sketches for name in sketch.counts]
-    parts = [found for sketch in sketches for found in sketch.counts.values()]
-    stream, row, value = _stacked(parts, ("row", "value"))
-    order = np.lexsort((row, value))
-    stream, row, value = stream[order], row[order], value[order]
-    pairs: list[Ints] = [np.zeros((0, 2), dtype=np.int64)]
-    for apart in range(1, N_COMPARED + 1):
-        places = np.flatnonzero(value[apart:] == value[:-apart])
-        if not len(places):
-            break
-        pairs.append(np.stack([places, places + apart], axis=1))
-    joined = np.concatenate(pairs)
-    return streams, np.stack([stream, row], axis=1), joined
-
-
-def _same_shapes(sketches: Sequence[Sketch]) -> tuple[list[tuple[int, str]], Ints, Ints]:
-    """Give streams, and pairs of [place of the stream, row] whose surroundings look alike."""
-    streams = [(sketch.session, name) for sketch in sketches for name in sketch.shapes]
-    parts = [found for sketch in sketches for found in sketch.shapes.values()]
-    stream, row, place = _stacked(parts, ("row", "place"))
-    pairs: list[Ints] = [np.zeros((0, 2), dtype=np.int64)]
-    for wanted in PLACES:
-        chosen = np.flatnonzero(place == wanted)
-        inside = [part.place == wanted for part in parts]
-        shape = [part.shape[mask] for part, mask in zip(parts, inside, strict=True)]
-        profile = [part.profile[mask] for part, mask in zip(parts, inside, strict=True)]
-        if len(chosen):
-            pairs.append(chosen[near_pairs(np.concatenate(profile), np.concatenate(shape))])
-    return streams, np.stack([stream, row], axis=1), np.concatenate(pairs)
-
-
-def _stacked(parts: Sequence[Any], names: tuple[str, str]) -> tuple[Ints, Any, Any]:
-    """Put columns of all streams behind each other, with the place of the stream."""
-    sizes = [len(part.row) for part in parts]
-    columns = [
-        np.concatenate([getattr(part, name) for part in parts]) if parts else np.zeros(0, np.int64)
-        for name in names
-    ]
-    return np.repeat(np.arange(len(parts)), sizes), columns[0], columns[1]
-
-
-def _pairs_of(streams: list[tuple[int, str]], places: Ints, pairs: Ints) -> Iterator[_Pair]:
-    """Group by the two streams what belongs to two sessions."""
-    session = np.array([session for session, _ in streams], dtype=np.int64)
-    left, right = pairs[:, 0], pairs[:, 1]
-    of_left, of_right = places[left, 0], places[right, 0]
-    swapped = session[of_left] > session[of_right] if len(pairs) else np.zeros(0, np.bool_)
-    left, right = np.where(swapped, right, left), np.where(swapped, left, right)
-    of_left, of_right = places[left, 0], places[right, 0]
-    apart = session[of_left] != session[of_right] if len(pairs) else np.zeros(0, np.bool_)
-    key = (of_left * len(streams) + of_right)[apart]
-    rows, other_rows = places[left, 1][apart], places[right, 1][apart]
-    for code in np.unique(key):
-        chosen = key == code
-        first, second = divmod(int(code), len(streams))
-        yield _Pair(streams[first], streams[second], rows[chosen], other_rows[chosen])
-
-
-def _same_counts(pair: _Pair, signal: Signal, other: Signal) -> Iterator[Duplicate]:
+def _same_counts(pair: CandidatePair, signal: Signal, other: Signal) -> Iterator[Duplicate]:
     """Read again what has the same hashes, and give the stretches that are equal for 5 s."""
     length = max(RunLength.of(signal).same, RunLength.of(other).same)
     offsets, n_common = np.unique(pair.other_rows - pair.rows, return_counts=True)
@@ -199,7 +134,7 @@ def _same_counts(pair: _Pair, signal: Signal, other: Signal) -> Iterator[Duplica
                 )
 
 
-def _correlated(pair: _Pair, signal: Signal, other: Signal) -> Iterator[Duplicate]:
+def _correlated(pair: CandidatePair, signal: Signal, other: Signal) -> Iterator[Duplicate]:
     """Read again what looks alike, and give what correlates over 20 s."""
     rate_hz, other_rate_hz = signal.sampling_rate_hz, other.sampling_rate_hz
     lag_s = pair.other_rows / other_rate_hz - pair.rows / rate_hz
@@ -215,7 +150,7 @@ def _correlated(pair: _Pair, signal: Signal, other: Signal) -> Iterator[Duplicat
 
 
 def _correlated_cluster(
-    pair: _Pair, signal: Signal, other: Signal, begin: int, end: int, lag_s: float
+    pair: CandidatePair, signal: Signal, other: Signal, begin: int, end: int, lag_s: float
 ) -> Iterator[Duplicate]:
     """Compare around rows [begin, end] of the first, at the lower of both rates."""
     rate_hz = min(signal.sampling_rate_hz, other.sampling_rate_hz)

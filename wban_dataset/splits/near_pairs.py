@@ -6,6 +6,7 @@ further only while they come within the tolerance (dual-tree search, Gray & Moor
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -20,31 +21,36 @@ from wban_dataset.splits.landmarks import (
 
 LEAF_SIZE = 64
 N_AT_ONCE = 20_000
+N_LEAVES = 64
+"""Leaves that one is compared with at a time."""
+
 CHILDREN = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 Ints = NDArray[np.int64]
 
 
-def near_pairs(profile: NDArray[np.int16], shape: NDArray[np.int8]) -> Ints:
+def near_pairs(profile: NDArray[np.int16], shape: NDArray[np.int8]) -> Iterator[Ints]:
     """Find pairs of landmarks whose profiles and shapes both agree.
 
-    Returns
-    -------
+    Yields
+    ------
     NDArray
         Places of both, the smaller first, each pair once, int64 (p, 2).
     """
     if len(profile) < 2:
-        return np.zeros((0, 2), dtype=np.int64)
+        return
     order, levels = _tree(profile)
     profile, shape = profile[order], shape[order]
     leaves = _close_leaves(profile, levels)
     bounds: list[int] = levels[-1].tolist()
-    found = [np.zeros((0, 2), dtype=np.int64)]
     for first, others in _by_first(leaves):
         rows = np.arange(bounds[first], bounds[first + 1])
-        other_rows = np.concatenate([np.arange(bounds[i], bounds[i + 1]) for i in others])
-        found.append(order[_agreeing(profile, shape, rows, other_rows)])
-    return np.sort(np.concatenate(found), axis=1)
+        for place in range(0, len(others), N_LEAVES):
+            some = others[place : place + N_LEAVES]
+            other_rows = np.concatenate([np.arange(bounds[i], bounds[i + 1]) for i in some])
+            found = order[_agreeing(profile, shape, rows, other_rows)]
+            if len(found):
+                yield np.sort(found, axis=1)
 
 
 def _agreeing(

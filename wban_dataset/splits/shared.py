@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from wban_dataset.splits.audited import AuditedDataset
 from wban_dataset.splits.findings import Finding, LeakKind
 from wban_dataset.splits.fold import Fold, Role
-from wban_dataset.splits.intervals import spans_on_one_axis, touched
+from wban_dataset.splits.intervals import touched
 from wban_dataset.splits.options import Unit
 from wban_dataset.splits.units import named
+from wban_dataset.windows.mapped import let_go
 from wban_dataset.windows.window_table import NO_FRAME
 
 ROLE_PAIRS = (
@@ -23,6 +24,8 @@ ROLE_PAIRS = (
     (Role.VALIDATION, Role.TRAIN),
 )
 """The role that is compromised, and the one that it may share with."""
+
+WINDOWS_AT_ONCE = 1 << 16
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -51,14 +54,14 @@ class SharedBetweenRoles:
             yield from self._not_excluded(fold, roles, rows, others)
             return
         shared: dict[str, Mask] = {}
-        for what, (start, stop, apart) in self._spans.items():
-            if apart:  # sessions share none of these: only those with both roles are looked at
-                near, near_others = self._in_both(rows, others)
-            else:
-                near, near_others = np.ones(len(rows), np.bool_), others
+        in_both = self._in_both(rows, others)
+        for what, (first, last, apart) in self._spans.items():
             mask = np.zeros(len(rows), np.bool_)
-            inside = rows[near]
-            mask[near] = touched(start[inside], stop[inside], start[near_others], stop[near_others])
+            # Where sessions share none of these, only those with both roles are looked at.
+            for places, near in in_both if apart else [(np.arange(len(rows)), others)]:
+                inside = rows[places]
+                spans = _piece(first, last, inside), _piece(first, last, near)
+                mask[places] = touched(*spans[0], *spans[1])
             if mask.any():
                 shared[what] = mask
         if shared:
@@ -97,8 +100,12 @@ class SharedBetweenRoles:
         gap_ns = self.audited.purge_ns
         if not gap_ns or not self.audited.has_times:
             return
-        start, stop = self._axis
-        mask = touched(start[rows] - gap_ns, stop[rows] + gap_ns, start[others], stop[others])
+        start, stop = self.audited.windows.start_ns, self.audited.windows.stop_ns
+        mask = np.zeros(len(rows), np.bool_)
+        for places, near in self._in_both(rows, others):
+            inside = rows[places]
+            from_ns, to_ns = start[inside] - gap_ns, stop[inside] + gap_ns
+            mask[places] = touched(from_ns, to_ns, start[near], stop[near])
         if mask.any():
             leaking = rows[mask]
             detail = f"nearer than {gap_ns / 1e9:g} s"
@@ -132,10 +139,6 @@ class SharedBetweenRoles:
         return _codes([session.subject for session in self.audited.sessions])[0]
 
     @cached_property
-    def _axis(self) -> tuple[Ints, Ints]:
-        return spans_on_one_axis(self.audited.windows, 2 * self.audited.purge_ns)
-
-    @cached_property
     def _demanded(self) -> list[tuple[LeakKind, Ints, list[str]]]:
         """What must differ: kind of leak, code of each session, name of each code."""
         sessions, unit = self.audited.sessions, self.audited.unit
@@ -148,25 +151,38 @@ class SharedBetweenRoles:
         return demanded
 
     @cached_property
-    def _spans(self) -> dict[str, tuple[Ints, Ints, bool]]:
-        """What windows cover, by what it is: spans, and whether those of two sessions differ.
+    def _spans(self) -> dict[str, tuple[Ints, Ints | None, bool]]:
+        """What windows cover, by what it is: for `_piece`, and whether two sessions share none.
 
-        That they do is looked at here and not taken for granted.
+        That they do not is looked at here and not taken for granted.
         """
         windows = self.audited.windows
-        spans = {"time": (*self._axis, True)}
+        spans: dict[str, tuple[Ints, Ints | None, bool]] = {
+            "time": (windows.start_ns, windows.stop_ns, True)
+        }
         for stream, first in windows.first_row.items():
             last = windows.last_row[stream]
-            spans[f"rows of {stream}"] = (first, last, _apart(self._sessions, first, last))
+            spans[f"rows of {stream}"] = (first, last, _apart(windows.session, first, last))
         for stream, frame in windows.frame.items():
-            last = np.where(frame == NO_FRAME, frame, frame + 1)
-            spans[f"frames of {stream}"] = (frame, last, _apart(self._sessions, frame, last))
+            apart = _apart(windows.session, frame, None)
+            spans[f"frames of {stream}"] = (frame, None, apart)
         return spans
 
-    def _in_both(self, rows: Ints, others: Ints) -> tuple[Mask, Ints]:
-        """Tell which rows are of sessions that the others have too, and give those others."""
+    def _in_both(self, rows: Ints, others: Ints) -> list[tuple[Ints, Ints]]:
+        """Give places in `rows` and the others of each session that both have."""
         of_rows, of_others = self._sessions[rows], self._sessions[others]
-        return np.isin(of_rows, of_others), others[np.isin(of_others, of_rows)]
+        both = np.intersect1d(np.unique(of_rows), np.unique(of_others), assume_unique=True)
+        if not len(both):
+            return []
+        order, other_order = (np.argsort(s, kind="stable") for s in (of_rows, of_others))
+        found: list[tuple[Ints, Ints]] = []
+        for session in both:
+            own, other = (
+                slice(*np.searchsorted(s, (session, session + 1), sorter=o))
+                for s, o in ((of_rows, order), (of_others, other_order))
+            )
+            found.append((order[own], others[other_order[other]]))
+        return found
 
     def _partners(self, leaking: Ints, others: Ints) -> tuple[int, ...]:
         both = np.intersect1d(self._sessions[leaking], self._sessions[others])
@@ -183,15 +199,32 @@ def _codes(names: list[str]) -> tuple[Ints, list[str]]:
     return np.array([place[name] for name in names], dtype=np.int64), known
 
 
-def _apart(session: Ints, first: Ints, last: Ints) -> bool:
-    """Whether the spans of different sessions have nothing in common."""
-    there = last > first
-    session, first, last = session[there], first[there], last[there]
-    order = np.argsort(first, kind="stable")
-    session, first, last = session[order], first[order], last[order]
-    # Where the session changes along the rows, all that came before must have ended; and each
-    # session must be met once only.
-    changes = np.flatnonzero(np.diff(session)) + 1
-    reached = np.maximum.accumulate(last)
-    once = len(changes) + 1 == len(np.unique(session)) if len(session) else True
-    return bool(once and (reached[changes - 1] <= first[changes]).all())
+def _piece(first: Ints, last: Ints | None, rows: Ints | slice) -> tuple[Ints, Ints]:
+    """Spans of some windows; without `last` those of the frame that `first` names."""
+    starts = first[rows]
+    if last is None:
+        return starts, np.where(starts == NO_FRAME, starts, starts + 1)
+    return starts, last[rows]
+
+
+def _apart(session: NDArray[np.int32], first: Ints, last: Ints | None) -> bool:
+    """Whether the spans of different sessions have nothing in common, nor lie between each other's.
+
+    Looked at in pieces: the columns may be mapped files.
+    """
+    n_sessions = int(session.max()) + 1 if len(session) else 0
+    low = np.full(n_sessions, np.iinfo(np.int64).max)
+    high = np.full(n_sessions, np.iinfo(np.int64).min)
+    for start in range(0, len(session), WINDOWS_AT_ONCE):
+        piece = slice(start, start + WINDOWS_AT_ONCE)
+        starts, ends = _piece(first, last, piece)
+        there = ends > starts
+        of = session[piece][there]
+        np.minimum.at(low, of, starts[there])
+        np.maximum.at(high, of, ends[there])
+        let_go(first)
+        if last is not None:
+            let_go(last)
+    order = np.argsort(low, kind="stable")
+    order = order[high[order] > low[order]]
+    return bool((high[order[:-1]] <= low[order[1:]]).all())

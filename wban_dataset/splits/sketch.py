@@ -19,7 +19,7 @@ from wban_dataset.splits.landmarks import (
 )
 from wban_dataset.splits.recording import Recording, Signal
 
-BYTES_AT_ONCE = 1 << 24
+BYTES_AT_ONCE = 1 << 22
 SKETCH_VERSION = 1
 """A new one where sketches that were kept must be made again."""
 
