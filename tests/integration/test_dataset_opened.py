@@ -114,6 +114,8 @@ def test_it_says_in_a_line_what_it_is(dataset):
         (lambda d: d.fold("S09"), "it has no fold 'S09', expected one of S01, S02, S03, S04"),
         (lambda d: d.arrays(role="test"), "without a fold"),
         (lambda d: d.arrays(normalise="train"), "normalising was asked for without a fold"),
+        (lambda d: d.arrays(d.folds[0].name, normalise="test"), "normalise is 'test'"),
+        (lambda d: d.arrays(d.folds[0].name, normalise=False), "normalise is False"),
     ],
 )
 def test_what_is_not_there_is_a_sentence(dataset, ask, said):

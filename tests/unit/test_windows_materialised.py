@@ -118,6 +118,14 @@ def test_nothing_is_interpolated_across_a_gap():
     np.testing.assert_allclose(window[[25, 34]], [0.48, 0.70], atol=1e-6)
 
 
+def test_stamps_that_jitter_leave_no_hole_at_the_edge_of_a_window():
+    jitter_ns = np.random.default_rng(1).integers(-2 * MS, 2 * MS, 2000)
+    stream, table, _ = made(np.sort(np.arange(2000) * 20 * MS + jitter_ns))
+    windows = materialise(stream, table, "accel")
+    assert len(windows) > 90
+    assert np.isfinite(windows).all()
+
+
 def test_a_window_that_the_stream_does_not_cover_is_nan():
     stream, table, _ = made(np.arange(200) * 20 * MS)
     table.present["accel"][[0, 3]] = False

@@ -266,11 +266,17 @@ class Dataset:
         Raises
         ------
         DatasetError
-            If there is no such fold or stream, or normalising is asked for without a fold.
+            If there is no such fold or stream, or normalising is asked for without a fold, or by
+            other rows.
         """
         rows = self.rows(fold, role)
         statistics: dict[str, Normalisation] = {}
         names = tuple(self.streams if streams is None else streams)
+        if normalise not in (None, "train"):
+            raise DatasetError(
+                f"dataset {self.path}: normalise is {normalise!r}, expected 'train' or None. "
+                "There is no way to fit to other rows."
+            )
         if normalise is not None:
             if fold is None:
                 raise DatasetError(

@@ -4,8 +4,9 @@ A window's grid starts at its start and goes in steps of the stream's nominal pe
 of one length has the same number of points. Where the samples lie on the grid they are copied,
 otherwise the values are interpolated linearly between the true stamps, never across a gap, and from
 the window's own rows alone: two windows that share no row share nothing. The first and the last row
-of a window or a stretch stand for one period around them; points further out are NaN, and so is a
-window that the stream does not cover.
+of a stretch stand for one period around them, those of a window for one and a half, within which
+the next sample comes where there is no gap. Points further out are NaN, and so is a window that the
+stream does not cover.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from wban_dataset.windows.window_table import WindowTable
 
 STEP_TOLERANCE_NS = 2
 """What rounding to whole nanoseconds makes of equal steps."""
+
+EDGE_PERIODS = 1.5
+"""How far a window's first and last row stand for the time around them: stamps jitter."""
 
 GRID_TOLERANCE_NS = 1_000
 """How far a sample may lie from the grid to be copied: 1/10,000 of a period at 100 Hz."""
@@ -265,7 +269,9 @@ def _interpolated(
     since_ns = instant_ns - stamps_ns[earlier]
     until_ns = stamps_ns[later] - instant_ns
     is_between = (segment[earlier] == segment[later]) & (since_ns >= 0) & (until_ns >= 0)
-    is_held = np.minimum(np.abs(since_ns), np.abs(until_ns)) <= period_ns
+    is_at_edge = (since_ns < 0) | (until_ns < 0)
+    held_ns = np.where(is_at_edge, EDGE_PERIODS * period_ns, period_ns)
+    is_held = np.minimum(np.abs(since_ns), np.abs(until_ns)) <= held_ns
     nearest = np.where(np.abs(until_ns) < np.abs(since_ns), later, earlier)
     below = values[np.where(is_between, earlier, nearest)]
     above = values[np.where(is_between, later, nearest)]
