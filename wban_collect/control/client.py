@@ -8,15 +8,13 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 import zmq
 
 from wban_collect.control.connection_events import receive_event
-from wban_collect.control.endpoints import is_served, socket_path
+from wban_collect.control.dialled import DialledSocket, no_daemon
+from wban_collect.control.endpoints import socket_path
 from wban_collect.control.messages import Reply, Request, decode_reply, encode
 from wban_collect.errors import DaemonUnreachableError
 
@@ -27,7 +25,7 @@ _KEY_REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH
 _NO_HANDSHAKE = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 
 
-class Daemon:
+class Daemon(DialledSocket):
     """A connection to the daemon, to be used in one thread; ``with Daemon(address) as daemon``.
 
     Parameters
@@ -38,38 +36,7 @@ class Daemon:
         Folder of a client's keys, needed for TCP; the default one where it is left out.
     """
 
-    def __init__(self, address: str, keys: Path | None = None) -> None:
-        self.address = address
-        self._keys = keys
-
-    def __enter__(self) -> Self:
-        """Prepare to ask.
-
-        Raises
-        ------
-        DaemonUnreachableError
-            If nobody listens, or not to this user.
-        ConfigError
-            If a key is needed and is not there.
-        """
-        if not is_served(self.address):
-            raise no_daemon(self.address)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.REQ)
-        try:
-            self._set_up()
-        except BaseException:
-            self._context.destroy(linger=0)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._context.destroy(linger=0)
+    kind = zmq.REQ
 
     def ask(
         self,
@@ -116,12 +83,7 @@ class Daemon:
         asking.connect(self.address)
 
     def _use_keys(self) -> None:
-        from wban_collect.control.keys import Keys, keys_folder
-
-        keys = Keys(self._keys or keys_folder())
-        pair = keys.client()
-        self._socket.curve_publickey, self._socket.curve_secretkey = pair.public, pair.secret
-        self._socket.curve_serverkey = keys.server_public()
+        self._show_key()
         host = self.address.removeprefix("tcp://").rpartition(":")[0]
         try:
             socket.getaddrinfo(host.strip("[]"), None)
@@ -180,11 +142,3 @@ class Daemon:
                 f"daemon at {self.address}: it ended before it answered. Look at its log "
                 "(journalctl -u wban-collect), then ask 'wban-collect status'."
             )
-
-
-def no_daemon(address: str) -> DaemonUnreachableError:
-    """Say that nobody listens at an address."""
-    return DaemonUnreachableError(
-        f"daemon at {address}: nobody listens there. Start one with 'wban-collect daemon', or "
-        "'systemctl start wban-collect' where it is installed as a service."
-    )
