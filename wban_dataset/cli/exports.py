@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from wban_dataset.cli.output_option import output_folder_option
 from wban_dataset.recording.wording import counted
 
 FORMATS = ("session", "motion-bids", "mcap", "csv", "parquet", "arrays")
@@ -32,13 +33,7 @@ Examples, the second without pictures of people:
 @click.option(
     "--to", type=click.Choice(FORMATS), required=True, help="arrays takes a dataset's folder."
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="A new folder; made whole or not at all.",
-)
+@output_folder_option
 @click.option(
     "--without",
     multiple=True,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wban_dataset.cli.exports import progress_shown
+from wban_dataset.cli.output_option import output_folder_option
 from wban_dataset.recording.wording import counted
 
 if TYPE_CHECKING:
@@ -39,13 +40,7 @@ For example:
     required=True,
     help="Who is who. Made if it is not there; the same key gives the same names. Keep it apart.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="A new folder; made whole or not at all.",
-)
+@output_folder_option
 @click.option(
     "--dates",
     type=click.Choice(["shift", "remove", "keep"]),
